@@ -1,0 +1,67 @@
+"""aeframe: models as typed, rewritable graphs.
+
+A user's object lowers to one graph of typed Aesara Ops; passes rewrite that graph; a backend
+turns it into a program. The rooms are ``nn``, ``train``, ``gp``, ``circuits``, ``prob``,
+``infer`` and ``causal``; they are imported when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from aeframe import compat as compat  # first: Aesara is imported on what it repairs
+from aeframe.backends import Backend as Backend
+from aeframe.core import Interval as Interval
+from aeframe.core import Module as Module
+from aeframe.core import Parameter as Parameter
+from aeframe.core import Positive as Positive
+from aeframe.core import RandomState as RandomState
+from aeframe.core import Real as Real
+from aeframe.core import Simplex as Simplex
+from aeframe.core import State as State
+from aeframe.core import TypedOp as TypedOp
+from aeframe.core import grad as grad
+from aeframe.core import load as load
+from aeframe.core import lower as lower
+from aeframe.core import outline as outline
+from aeframe.core import parameters as parameters
+from aeframe.core import register as register
+from aeframe.rewrites import Alternative as Alternative
+from aeframe.rewrites import Equality as Equality
+from aeframe.rewrites import diff as diff
+
+if TYPE_CHECKING:
+    from aeframe import causal, circuits, distributions, gp, infer, nn, prob, train
+    from aeframe.distributions import Bernoulli, HalfNormal, Normal
+    from aeframe.gp import GP, KernelSearch
+    from aeframe.infer import MAP
+    from aeframe.prob import Model
+    from aeframe.train import SGD, Accuracy, Adam
+
+__version__ = "0.1.0"
+
+_ROOMS = ("causal", "circuits", "distributions", "gp", "infer", "nn", "prob", "train")
+_HOMES = {
+    "Accuracy": "train",
+    "Adam": "train",
+    "SGD": "train",
+    "Bernoulli": "distributions",
+    "HalfNormal": "distributions",
+    "Normal": "distributions",
+    "GP": "gp",
+    "KernelSearch": "gp",
+    "MAP": "infer",
+    "Model": "prob",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a room, or a name from its room, at first use."""
+    if name in _ROOMS:
+        return import_module(f"aeframe.{name}")
+    if name in _HOMES:
+        return getattr(import_module(f"aeframe.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'aeframe' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ROOMS, *_HOMES])

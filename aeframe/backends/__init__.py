@@ -1,0 +1,29 @@
+"""The backend selector and the programs it compiles."""
+
+from aeframe.backends.base import (
+    Backend,
+    Diagnosis,
+    Program,
+    as_backend,
+    backend_names,
+    current_backend,
+    diagnose,
+    implement,
+    to_numpy,
+)
+from aeframe.backends.run import as_array, program_for, run
+
+__all__ = [
+    "Backend",
+    "Diagnosis",
+    "Program",
+    "as_array",
+    "as_backend",
+    "backend_names",
+    "current_backend",
+    "diagnose",
+    "implement",
+    "program_for",
+    "run",
+    "to_numpy",
+]

@@ -1,0 +1,314 @@
+"""The contract of a backend: it compiles a graph to a Program, and says why when it cannot."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Self
+
+import numpy as np
+from aesara.graph.basic import Apply, Variable
+from aesara.tensor.type import TensorType
+
+from aeframe.core.cells import Cell, cells
+from aeframe.core.errors import (
+    ArgumentError,
+    BackendError,
+    DtypeError,
+    IntermediateError,
+    ShapeError,
+    StateError,
+    nearest,
+)
+from aeframe.core.expand import expand
+from aeframe.core.graph import Graph, replay, require_leaves, toposort
+from aeframe.core.ops import IntermediateType
+from aeframe.core.shapes import compatible, is_tensor, shape_text, specialize
+
+BUILT_IN = {"jax": "aeframe.backends.jax:JaxBackend", "c": "aeframe.backends.c:CBackend"}
+DEFAULT = "jax"
+_CURRENT: ContextVar[tuple[Backend, ...]] = ContextVar("aeframe_backends", default=())
+
+Executable = Callable[[list[Any], list[Any], Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Whether a backend can run here: what was found, and what to do if it cannot."""
+
+    available: bool
+    found: str
+    fix: str = ""
+
+
+class Backend(ABC):
+    """Compiles typed graphs; ``Backend("c")`` selects one, and is a context manager.
+
+    A backend for another language is a subclass in a package of its own, named by an entry point
+    of the group ``aeframe.backends``. It says what it claims (:meth:`claims`), how cells are
+    loaded (:meth:`load`) and how a concrete graph runs (:meth:`executable`).
+
+    Raises
+    ------
+    BackendError
+        When no backend has that name, or it is not available here.
+
+    >>> with Backend("c"):
+    ...     current_backend().name
+    'c'
+    """
+
+    name = ""
+    options: dict[str, Any]
+
+    def __new__(cls, name: str = "", **options: Any) -> Self:
+        """An instance of the named backend's class."""
+        target = _find(name) if cls is Backend else cls
+        return object.__new__(target)  # type: ignore[return-value,arg-type]
+
+    def __init__(self, name: str = "", **options: Any) -> None:
+        self.options = options
+        diagnosis = self.diagnose()
+        if not diagnosis.available:
+            raise BackendError(
+                f"the backend {self.name!r} is not available",
+                got=diagnosis.found,
+                fix=diagnosis.fix,
+            )
+
+    def __enter__(self) -> Self:
+        _CURRENT.set((*_CURRENT.get(), self))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _CURRENT.set(_CURRENT.get()[:-1])
+
+    def __repr__(self) -> str:
+        options = "".join(f", {k}={v!r}" for k, v in self.options.items())
+        return f"Backend({self.name!r}{options})"
+
+    @classmethod
+    @abstractmethod
+    def diagnose(cls) -> Diagnosis:
+        """Whether this backend can run here, found out without starting it."""
+
+    def claims(self, node: Apply) -> bool:
+        """Whether this backend implements the typed Op of ``node`` itself."""
+        return implementation(self.name, node) is not None
+
+    @abstractmethod
+    def load(self, cell: Cell) -> Any:
+        """The value of a cell as this backend keeps it."""
+
+    @abstractmethod
+    def executable(
+        self, graph: Graph, updated: Sequence[Variable], fixed: Sequence[Variable]
+    ) -> Executable:
+        """Make a graph of concrete shapes runnable.
+
+        ``graph.inputs`` are the call's inputs, then ``updated``, then ``fixed``: plain variables
+        in the place of cells. The result is called with the values of ``updated`` (which it may
+        destroy), of ``fixed``, and the inputs; it returns the outputs and the new values.
+        """
+
+    def compile(
+        self,
+        inputs: Sequence[Variable],
+        outputs: Sequence[Variable],
+        updates: dict[Variable, Variable] | None = None,
+    ) -> Program:
+        """A Program for a typed graph.
+
+        Raises
+        ------
+        IntermediateError
+            When a kernel, a circuit or a measure is left that no interpretation removed.
+        StateError
+            When the graph depends on something that is neither an input nor a cell.
+        """
+        return Program(self, Graph(tuple(inputs), tuple(outputs), dict(updates or {})))
+
+
+class Program:
+    """A compiled callable that borrows cells from a Store and returns those that it updates.
+
+    Static shapes are specialized for each call signature: a new shape compiles once.
+
+    Attributes
+    ----------
+    compilations
+        How many signatures were compiled.
+    """
+
+    def __init__(self, backend: Backend, graph: Graph) -> None:
+        _refuse_leftovers(graph, backend)
+        self.backend, self.graph = backend, graph
+        self.updated: list[Cell] = list(graph.updates)
+        found = [c for c in cells(graph.results) if c not in graph.updates]
+        self.fixed = [c for c in found if c not in set(graph.inputs)]
+        require_leaves(graph, [*self.updated, *self.fixed])
+        self.compilations = 0
+        self._executables: dict[Any, Executable] = {}
+
+    def __call__(self, *arrays: Any) -> Sequence[Any]:
+        """Run on arrays; the outputs are arrays as the backend keeps them.
+
+        Raises
+        ------
+        ShapeError, DtypeError
+            When an array is not of the input's type.
+        """
+        signature = tuple((a.shape, a.dtype) if hasattr(a, "shape") else None for a in arrays)
+        run = self._executables.get(signature)
+        if run is None:
+            run = self._executables[signature] = self._compile(arrays)
+        load = self.backend.load
+        outputs, states = run(
+            [load(c) for c in self.updated], [load(c) for c in self.fixed], arrays
+        )
+        for cell, value in zip(self.updated, states, strict=True):
+            cell.data = value
+        return outputs
+
+    def _compile(self, arrays: Sequence[Any]) -> Executable:
+        graph = self.graph
+        if len(arrays) != len(graph.inputs):
+            raise ArgumentError(
+                "wrong number of inputs", expected=len(graph.inputs), got=len(arrays)
+            )
+        types = [_input_type(v, a) for v, a in zip(graph.inputs, arrays, strict=True)]
+        cell_variables = [*self.updated, *self.fixed]
+        plain = {c: c.type(name=c.name) for c in cell_variables}
+        results = replay(graph.results, plain)
+        n = len(graph.outputs)
+        closed = Graph(
+            (*graph.inputs, *plain.values()),
+            tuple(results[:n]),
+            dict(zip(graph.updates, results[n:], strict=True)),
+        )
+        concrete = specialize(closed, [*types, *(c.type for c in cell_variables)])
+        expanded = expand(concrete, self.backend.claims)
+        k, m = len(graph.inputs), len(self.updated)
+        self.compilations += 1
+        return self.backend.executable(
+            expanded, expanded.inputs[k : k + m], expanded.inputs[k + m :]
+        )
+
+
+def _input_type(variable: Variable, array: Any) -> Any:
+    kind = variable.type
+    if not isinstance(kind, TensorType):
+        return kind
+    name = variable.name or "an input"
+    if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+        raise ArgumentError(
+            f"{name} is not an array", expected=str(kind), got=type(array).__name__
+        )
+    if str(array.dtype) != kind.dtype:
+        raise DtypeError(
+            f"{name} has the wrong dtype",
+            expected=kind.dtype,
+            got=str(array.dtype),
+            fix=f"pass `array.astype({kind.dtype!r})`",
+        )
+    if len(array.shape) != kind.ndim or not all(map(compatible, array.shape, kind.shape)):
+        raise ShapeError(
+            f"{name} has the wrong shape",
+            expected=shape_text(kind.shape),
+            got=shape_text(array.shape),
+        )
+    return TensorType(kind.dtype, tuple(array.shape))
+
+
+def _refuse_leftovers(graph: Graph, backend: Backend) -> None:
+    for node in toposort(graph.results):
+        for out in node.outputs:
+            if isinstance(out.type, IntermediateType):
+                raise IntermediateError(
+                    f"{node.op} is left in the graph: it makes a {out.type.name}, which "
+                    f"{backend.name} cannot run",
+                    path=getattr(node.tag, "path", None),
+                    fix=out.type.hint,
+                )
+        for v in node.inputs:
+            if v.owner is None and isinstance(v.type, IntermediateType):
+                raise IntermediateError(
+                    f"{node.op} depends on a free {v.type.name}", fix="give it a value"
+                )
+
+
+_IMPLEMENTATIONS: dict[tuple[str, type], Callable[[Apply], Callable[..., Any] | None]] = {}
+
+
+def implement(backend: str, op: type) -> Callable[[Any], Any]:
+    """Register how a backend runs a typed Op itself: ``make(node) -> callable`` or ``None``.
+
+    ``make`` is called for each Apply with its concrete types; it returns ``None`` where the
+    expanded body does better.
+    """
+
+    def add(make: Callable[[Apply], Callable[..., Any] | None]) -> Any:
+        _IMPLEMENTATIONS[backend, op] = make
+        return make
+
+    return add
+
+
+def implementation(backend: str, node: Apply) -> Callable[..., Any] | None:
+    """The callable that ``backend`` has for the Apply ``node``, if it has one."""
+    make = _IMPLEMENTATIONS.get((backend, type(node.op)))
+    if make is None or any(is_tensor(v) and None in v.type.shape for v in node.inputs):
+        return None
+    return make(node)
+
+
+def backend_names() -> list[str]:
+    """The backends that are built in or installed."""
+    found = entry_points(group="aeframe.backends")
+    return sorted({*BUILT_IN, *(e.name for e in found)})
+
+
+def _find(name: str) -> type[Backend]:
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        return getattr(import_module(module), attribute)
+    for entry in entry_points(group="aeframe.backends"):
+        if entry.name == name:
+            return entry.load()
+    raise BackendError(f"no backend is called {name!r}", fix=nearest(name, backend_names()))
+
+
+def diagnose(name: str) -> Diagnosis:
+    """What :meth:`Backend.diagnose` of the named backend says."""
+    return _find(name).diagnose()
+
+
+def current_backend() -> Backend:
+    """The innermost ``with Backend(...)``, or JAX."""
+    chosen = _CURRENT.get()
+    return chosen[-1] if chosen else as_backend(DEFAULT)
+
+
+_INSTANCES: dict[str, Backend] = {}
+
+
+def as_backend(choice: str | Backend | None) -> Backend:
+    """The backend meant by a name, an instance, or ``None`` (the current one)."""
+    if choice is None:
+        return current_backend()
+    if isinstance(choice, Backend):
+        return choice
+    if choice not in _INSTANCES:
+        _INSTANCES[choice] = Backend(choice)
+    return _INSTANCES[choice]
+
+
+def to_numpy(value: Any) -> Any:
+    """An output of a Program as a NumPy array."""
+    if value is None:
+        raise StateError("a program returned nothing")
+    return np.asarray(value)

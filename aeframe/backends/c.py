@@ -1,0 +1,69 @@
+"""The C backend: Aesara's own compiler, with the BLAS that :mod:`aeframe.compat` found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import aesara
+import numpy as np
+from aesara.graph.basic import Variable
+
+from aeframe.backends.base import Backend, Diagnosis, Executable
+from aeframe.compat import compile_cache_is_cold
+from aeframe.core.cells import Cell, RandomState
+from aeframe.core.graph import Graph
+
+_announced = False
+
+
+class CBackend(Backend):
+    """Compiles with Aesara to C; what has no C code runs through NumPy."""
+
+    name = "c"
+
+    @classmethod
+    def diagnose(cls) -> Diagnosis:
+        """Whether there is a C++ compiler and which BLAS is linked."""
+        if not aesara.config.cxx:
+            return Diagnosis(False, "no C++ compiler", "install g++ (or clang) and run again")
+        blas = aesara.config.blas__ldflags or "NumPy's (slow)"
+        return Diagnosis(True, f"{aesara.config.cxx}, BLAS {blas}")
+
+    def load(self, cell: Cell) -> Any:
+        """A NumPy array that belongs to the cell, or a NumPy generator."""
+        if isinstance(cell, RandomState):
+            cell.data = cell.generator()
+        elif not isinstance(cell.data, np.ndarray):
+            cell.data = cell.numpy()
+        return cell.data
+
+    def executable(
+        self, graph: Graph, updated: Sequence[Variable], fixed: Sequence[Variable]
+    ) -> Executable:
+        """Compile one Aesara function; updated cells may be overwritten in place."""
+        _announce_cold_cache()
+        arrays = graph.inputs[: len(graph.inputs) - len(updated) - len(fixed)]
+        given = [
+            *(aesara.In(v, mutable=True, borrow=True) for v in updated),
+            *(aesara.In(v, borrow=True) for v in (*fixed, *arrays)),
+        ]
+        outputs = [aesara.Out(v, borrow=True) for v in graph.results]
+        function = aesara.function(given, outputs, mode="FAST_RUN", on_unused_input="ignore")
+        function.trust_input = True
+        n = len(graph.outputs)
+
+        def run(states: list[Any], values: list[Any], inputs: Sequence[Any]) -> Any:
+            results = function(*states, *values, *(np.asarray(a) for a in inputs))
+            return results[:n], results[n:]
+
+        return run
+
+
+def _announce_cold_cache() -> None:
+    """Say once that compiling takes a while, when nothing has been compiled on this machine."""
+    global _announced
+    if not _announced and compile_cache_is_cold():
+        print("compiling C code for the first time, this can take a minute ...", file=sys.stderr)
+    _announced = True

@@ -1,0 +1,149 @@
+"""The JAX backend: a graph of concrete shapes becomes one jitted function with donated state.
+
+Aesara's own driver is not used: its rewrites take longer than XLA's and gain nothing here. Each
+Apply is translated by Aesara's dispatch or by the implementations in
+:mod:`aeframe.backends.jax_ops`, and XLA sees the whole graph at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from aesara.graph.basic import Apply, Constant, Variable
+from aesara.tensor.random.op import RandomVariable
+
+from aeframe.backends.base import Backend, Diagnosis, Executable, implementation
+from aeframe.core.cells import Cell, RandomState
+from aeframe.core.errors import UnsupportedError
+from aeframe.core.graph import Graph, toposort
+from aeframe.core.ops import TypedOp
+
+
+class JaxBackend(Backend):
+    """Compiles with XLA through JAX, for CPU or whatever device JAX has."""
+
+    name = "jax"
+
+    @classmethod
+    def diagnose(cls) -> Diagnosis:
+        """Whether JAX is installed."""
+        if find_spec("jax") is None or find_spec("jaxlib") is None:
+            return Diagnosis(False, "JAX is not installed", "pip install jax")
+        try:
+            return Diagnosis(True, f"JAX {version('jax')}")
+        except PackageNotFoundError:
+            return Diagnosis(True, "JAX")
+
+    def __init__(self, name: str = "", **options: Any) -> None:
+        super().__init__(name, **options)
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        self._jax = jax
+
+    def load(self, cell: Cell) -> Any:
+        """A JAX array, or the dict that Aesara's JAX dispatch takes for a random state."""
+        data = cell.data
+        if isinstance(data, self._jax.Array):
+            return data
+        if isinstance(cell, RandomState):
+            if not isinstance(data, dict):
+                words = cell.generator().bit_generator.state["state"]["state"]
+                data = {"jax_state": np.array([words >> 32 & 0xFFFFFFFF, words & 0xFFFFFFFF], "uint32")}
+            cell.data = {k: self._jax.numpy.asarray(v) for k, v in data.items()}
+        else:
+            # a copy: on the CPU asarray may share NumPy's memory, which donation would destroy
+            cell.data = self._jax.numpy.array(cell.numpy())
+        return cell.data
+
+    def executable(
+        self, graph: Graph, updated: Sequence[Variable], fixed: Sequence[Variable]
+    ) -> Executable:
+        """Translate Apply by Apply, then jit; XLA compiles at the first call."""
+        evaluate = evaluator(graph.inputs, graph.results)
+        n_inputs = len(graph.inputs) - len(updated) - len(fixed)
+        n_outputs = len(graph.outputs)
+
+        def step(states: list[Any], values: list[Any], arrays: Sequence[Any]) -> Any:
+            assert len(arrays) == n_inputs
+            results = evaluate([*arrays, *states, *values])
+            return results[:n_outputs], results[n_outputs:]
+
+        return self._jax.jit(step, donate_argnums=0)
+
+
+def evaluator(
+    inputs: Sequence[Variable], outputs: Sequence[Variable]
+) -> Callable[[Sequence[Any]], list[Any]]:
+    """A function of JAX values that computes ``outputs``, to be traced by JAX."""
+    nodes = toposort(outputs, inputs)
+    calls = [(node, _translate(node)) for node in nodes]
+    position = {v: i for i, v in enumerate(inputs)}
+    last_use = _last_use(nodes, outputs)
+
+    def evaluate(values: Sequence[Any]) -> list[Any]:
+        known: dict[Variable, Any] = {v: values[i] for v, i in position.items()}
+
+        def value(v: Variable) -> Any:
+            return v.data if isinstance(v, Constant) else known[v]
+
+        for index, (node, call) in enumerate(calls):
+            results = call(*(value(v) for v in node.inputs))
+            if len(node.outputs) == 1 and not isinstance(results, tuple | list):
+                results = (results,)
+            known.update(zip(node.outputs, results, strict=True))
+            for v in last_use.get(index, ()):
+                known.pop(v, None)
+        return [value(v) for v in outputs]
+
+    return evaluate
+
+
+def _last_use(nodes: Sequence[Apply], outputs: Sequence[Variable]) -> dict[int, list[Variable]]:
+    last: dict[Variable, int] = {}
+    for i, node in enumerate(nodes):
+        for v in node.inputs:
+            last[v] = i
+    kept = set(outputs)
+    freed: dict[int, list[Variable]] = {}
+    for v, i in last.items():
+        if v not in kept and not isinstance(v, Constant):
+            freed.setdefault(i, []).append(v)
+    return freed
+
+
+def _translate(node: Apply) -> Callable[..., Any]:
+    """The JAX function for one Apply.
+
+    Raises
+    ------
+    UnsupportedError
+        When neither aeframe nor Aesara knows how to run it on JAX.
+    """
+    if isinstance(node.op, TypedOp):
+        claimed = implementation("jax", node)
+        if claimed is not None:
+            return claimed
+        inner_inputs = [v.type() for v in node.inputs]
+        inner = evaluator(inner_inputs, node.op.inline(inner_inputs))
+        return lambda *values: tuple(inner(values))
+    import aeframe.backends.jax_ops  # noqa: F401 (repairs the dispatch before it is used)
+    from aesara.link.jax.dispatch import jax_funcify
+
+    try:
+        call = jax_funcify(node.op, node=node)
+    except NotImplementedError as error:
+        raise UnsupportedError(
+            f"JAX cannot run {node.op}",
+            path=getattr(node.tag, "path", None),
+            got=str(error).splitlines()[0],
+            fix='use backend="c" for this model',
+        ) from error
+    if isinstance(node.op, RandomVariable):
+        # the dispatch changes the state it is given: hand it a copy
+        return lambda rng, *rest: call(dict(rng), *rest)
+    return call

@@ -1,0 +1,120 @@
+"""Run a method of a Module on arrays: lower, interpret, inference phase, compile, call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from aesara.tensor.type import TensorType
+from numpy.typing import NDArray
+
+from aeframe.backends.base import Backend, Program, as_backend, to_numpy
+from aeframe.core.cells import Cell
+from aeframe.core.errors import DtypeError
+from aeframe.core.module import Module, is_array, lower_with_reports, unflatten
+from aeframe.core.structure import walk
+from aeframe.rewrites import inference, interpret
+
+
+def as_array(value: Any, dtype: str, name: str) -> NDArray[Any]:
+    """Data as an array: floats in ``dtype``, integers and booleans as they are.
+
+    Raises
+    ------
+    DtypeError
+        When it holds anything but numbers.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of unequal length
+        raise DtypeError(
+            f"{name} is no array of numbers", got=str(error), fix="give all rows the same length"
+        ) from error
+    if array.dtype.kind == "f":
+        return array.astype(dtype, copy=False)
+    if array.dtype.kind not in "iub":
+        raise DtypeError(
+            f"{name} is no array of numbers",
+            expected="floats, integers or booleans",
+            got=str(array.dtype),
+            fix="encode text and objects as numbers first",
+        )
+    return array
+
+
+def fingerprint(module: Module) -> tuple[Any, ...]:
+    """What a compiled method of ``module`` depends on besides its inputs."""
+    return tuple(
+        (path, id(part) if isinstance(part, Cell) else _plain(part)) for path, part in walk(module)
+    )
+
+
+def _plain(part: Any) -> Any:
+    if part is None or isinstance(part, str | int | float | bool):
+        return part
+    if isinstance(part, list | tuple | dict):
+        return len(part)
+    return id(part)
+
+
+def program_for(
+    module: Module,
+    method: str,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    backend: Backend,
+) -> tuple[Program, Any]:
+    """The compiled method for symbolic arguments, in the inference phase, and its nesting."""
+    key = (method, repr(args), repr(kwargs), backend.name, tuple(backend.options.items()))
+    programs = module.__dict__.setdefault("_programs", {})
+    found = programs.get(key)
+    if found is not None and found[0] == fingerprint(module):
+        return found[1], found[2]
+
+    def symbol(value: Any) -> Any:
+        return value(name=None) if isinstance(value, TensorType) else value
+
+    inputs = tuple(symbol(a) for a in args)
+    named = {k: symbol(v) for k, v in kwargs.items()}
+    graph, made, _ = lower_with_reports(module, inputs, named, method)
+    for i, v in enumerate(graph.inputs):
+        v.name = f"input {i}" if v.name is None else v.name
+    graph = inference(interpret(graph))
+    program = backend.compile(graph.inputs, graph.outputs, dict(graph.updates))
+    programs[key] = (fingerprint(module), program, made)
+    return program, made
+
+
+def run(
+    module: Module,
+    method: str,
+    args: tuple[Any, ...] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    backend: str | Backend | None = None,
+) -> Any:
+    """The result of a graph method on arrays, as NumPy arrays nested like the symbolic result.
+
+    A new shape compiles once. Cells that have no value yet get their first one (seed 0).
+    """
+    chosen = as_backend(backend or getattr(module, "_backend", None))
+    dtype = module.find_dtype()
+    kwargs = kwargs or {}
+    arrays: list[NDArray[Any]] = []
+
+    def typed(value: Any, name: str) -> Any:
+        if not is_array(value):
+            return value
+        arrays.append(as_array(value, dtype, name))
+        return TensorType(str(arrays[-1].dtype), arrays[-1].shape)
+
+    types = tuple(typed(a, f"argument {i}") for i, a in enumerate(args))
+    named = {k: typed(v, k) for k, v in kwargs.items()}
+    program, made = program_for(module, method, types, named, chosen)
+    module._last_call = (method, types)  # type: ignore[attr-defined]
+    module.init()
+    outputs = program(*arrays)
+    return unflatten(made, iter([to_numpy(v) for v in outputs]))
+
+
+

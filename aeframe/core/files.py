@@ -1,0 +1,280 @@
+"""One file for a model: values in safetensors, the structure as JSON in its header.
+
+Loading looks up classes and functions that the program has defined; it never runs or imports
+anything that the file names. Writes are atomic: a file is whole or it is the one before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aesara.graph.op import Op
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from aeframe.core.cells import Cell, Parameter, RandomState, State, Store
+from aeframe.core.errors import FileError, SerializationError
+from aeframe.core.module import Module
+from aeframe.core.serialize import decode_array, decode_op, encode_array, encode_op
+from aeframe.core.structure import CLASSES, FUNCTIONS, Structure, qualified_name
+from aeframe.core.supports import Support
+
+FORMAT, VERSION = "aeframe", 1
+_KINDS: dict[str, type[Cell]] = {"parameter": Parameter, "state": State, "random": RandomState}
+
+
+class _Encoder:
+    def __init__(self, paths: Mapping[int, str]) -> None:
+        self.paths = paths
+        self.ids: dict[int, int] = {}
+
+    def encode(self, value: Any, at: str) -> Any:
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if isinstance(value, np.ndarray | np.generic):
+            return {"array": encode_array(np.asarray(value))}
+        if isinstance(value, Cell):
+            return self._cell(value, at)
+        if isinstance(value, Op):
+            return {"op": encode_op(value)}
+        if isinstance(value, list | tuple):
+            kind = "list" if isinstance(value, list) else "tuple"
+            return {kind: [self.encode(v, f"{at}[{i}]") for i, v in enumerate(value)]}
+        if isinstance(value, dict) and all(isinstance(k, str) for k in value):
+            return {"dict": {k: self.encode(v, f"{at}[{k}]") for k, v in value.items()}}
+        if isinstance(value, Structure):
+            return self._structure(value, at)
+        if callable(value) and FUNCTIONS.get(_name(value)) is value:
+            return {"function": _name(value)}
+        raise SerializationError(
+            f"a {type(value).__name__} cannot be written as data",
+            path=at.removeprefix("."),
+            expected="numbers, strings, arrays, Modules, Parameters, lists and dicts of them, "
+            "registered functions",
+            got=repr(value),
+            fix="register a function with `ae.register`, or keep it in the class",
+        )
+
+    def _cell(self, cell: Cell, at: str) -> Any:
+        kind = next(k for k, cls in _KINDS.items() if isinstance(cell, cls))
+        data: dict[str, Any] = {"cell": self.paths[id(cell)], "kind": kind}
+        if isinstance(cell, Parameter | State):
+            data |= {"dtype": cell.type.dtype, "support": self.encode(cell.support, at)}
+            data |= {"trainable": cell.trainable}
+        return data
+
+    def _structure(self, value: Structure, at: str) -> Any:
+        if id(value) in self.ids:
+            return {"same": self.ids[id(value)]}
+        self.ids[id(value)] = len(self.ids)
+        fields = {k: self.encode(v, f"{at}.{k}") for k, v in value.fields().items()}
+        return {"class": value.saved_as, "fields": fields}
+
+
+def _name(function: Any) -> str:
+    try:
+        return qualified_name(function)
+    except AttributeError:
+        return ""
+
+
+class _Decoder:
+    def __init__(self, values: Mapping[str, NDArray[Any]]) -> None:
+        self.values = values
+        self.cells: dict[str, Cell] = {}
+        self.made: list[Structure] = []
+
+    def decode(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        if "class" in data:
+            return self._structure(data)
+        if "cell" in data:
+            return self._cell(data)
+        ((kind, inner),) = data.items()
+        if kind == "array":
+            return decode_array(inner)
+        if kind == "op":
+            return decode_op(inner)
+        if kind == "list":
+            return [self.decode(v) for v in inner]
+        if kind == "tuple":
+            return tuple(self.decode(v) for v in inner)
+        if kind == "dict":
+            return {k: self.decode(v) for k, v in inner.items()}
+        if kind == "same":
+            return self.made[inner]
+        if kind == "function" and inner in FUNCTIONS:
+            return FUNCTIONS[inner]
+        raise FileError(
+            f"the file names something that is not defined here: {kind} {inner}",
+            fix="import or define it before loading",
+        )
+
+    def _structure(self, data: Mapping[str, Any]) -> Structure:
+        cls = CLASSES.get(data["class"])
+        if cls is None:
+            raise FileError(
+                f"the file holds a {data['class']}, a class that is not defined here",
+                fix="import or define the class before loading",
+            )
+        made = cls.__new__(cls)
+        self.made.append(made)
+        for name, value in data["fields"].items():
+            if name.startswith("_"):
+                raise FileError(f"the file sets a private attribute: {name}")
+            object.__setattr__(made, name, self.decode(value))
+        return made
+
+    def _cell(self, data: Mapping[str, Any]) -> Cell:
+        path = data["cell"]
+        if path not in self.cells:
+            if data["kind"] == "random":
+                cell: Cell = RandomState(name=path)
+                cell.restore(self.values[path])
+            else:
+                support = self.decode(data["support"])
+                if not isinstance(support, Support):
+                    raise FileError("the file gives a cell no support", path=path)
+                value = self.values[path]
+                cls = _KINDS[data["kind"]]
+                cell = cls(value, dtype=data["dtype"], support=support, name=path)  # type: ignore[call-arg]
+                cell.trainable = bool(data["trainable"])
+            self.cells[path] = cell
+        return self.cells[path]
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write ``data`` to ``path``, or leave what was there: never half a file."""
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise FileError(
+            f"cannot write here: {error.strerror}",
+            path=str(target),
+            fix="choose a folder that exists and can be written",
+        ) from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(target)
+    except OSError as error:
+        raise FileError(f"cannot write here: {error.strerror}", path=str(target)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(module: Structure, path: str | os.PathLike[str]) -> None:
+    """Write a Module, its structure and its values, to one file, atomically.
+
+    Raises
+    ------
+    SerializationError
+        When an attribute holds code or something no file can describe.
+    FileError
+        When the file cannot be written; what was there stays.
+    """
+    store: Store = module.store  # type: ignore[attr-defined]
+    store.initialize()
+    encoder = _Encoder({id(cell): p for p, cell in store.items()})
+    header = {"format": FORMAT, "version": VERSION, "root": encoder.encode(module, "")}
+    metadata = {FORMAT: json.dumps(header)}
+    write_atomically(path, to_bytes(store.snapshot(), metadata=metadata))
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The header and the values of a file.
+
+    Raises
+    ------
+    FileError
+        When it is missing, damaged, not aeframe's, or of a later version.
+    """
+    place = os.fspath(path)
+    if not os.path.isfile(place):
+        raise FileError("there is no such file", path=place, fix="check the path")
+    try:
+        with safe_open(place, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            values = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise FileError(
+            f"the file is damaged or no safetensors file: {error}",
+            path=place,
+            fix="load a file that `save` wrote, or its backup",
+        ) from error
+    if FORMAT not in metadata:
+        raise FileError(
+            "the file was not written by aeframe", path=place, expected="a file that `save` wrote"
+        )
+    try:
+        header = json.loads(metadata[FORMAT])
+        version = int(header["version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileError(f"the header is damaged: {error}", path=place) from error
+    if version > VERSION:
+        raise FileError(
+            "the file was written by a later version",
+            path=place,
+            expected=f"version {VERSION} or earlier",
+            got=f"version {version}",
+            fix="upgrade aeframe",
+        )
+    return header, values
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """The Module in a file, built from classes that are already defined; runs no code of the file.
+
+    Raises
+    ------
+    FileError
+        When the file is missing, damaged, foreign, of a later version, or names what is not
+        defined here.
+    """
+    header, values = read(path)
+    try:
+        return _Decoder(values).decode(header["root"])
+    except FileError as error:
+        raise FileError(error.problem, path=os.fspath(path), fix=error.fix) from error
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise FileError(
+            f"the structure in the file is malformed: {error}", path=os.fspath(path)
+        ) from error
+
+
+def load_values(module: Module, path: str | os.PathLike[str]) -> None:
+    """Read the values of a file into a Module of the same structure; all or nothing."""
+    header, values = read(path)
+    store = module.store
+    differing = sorted(set(store) ^ set(values))
+    wrong = [
+        f"{p}: {values[p].shape} for {store[p].type.shape}"
+        for p in store
+        if p in values
+        and not isinstance(store[p], RandomState)
+        and values[p].shape != store[p].type.shape
+    ]
+    if differing or wrong:
+        raise FileError(
+            f"the file holds another model: {header['root'].get('class')}",
+            path=os.fspath(path),
+            expected=f"the cells of {type(module).__name__}: {', '.join(store) or 'none yet'}",
+            got="; ".join([*differing, *wrong]),
+            fix="call the model once so that its parameters exist, or use `ae.load`",
+        )
+    store.restore(values)

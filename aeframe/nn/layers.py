@@ -1,0 +1,117 @@
+"""Layers: Modules that lower to one typed Op each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aesara.graph.basic import Variable
+
+from aeframe.core.cells import Initializer, Parameter, RandomState
+from aeframe.core.errors import ArgumentError, ShapeError
+from aeframe.core.module import Module
+from aeframe.core.shapes import shape_text
+from aeframe.core.trace import current_path
+from aeframe.nn.initializers import glorot_uniform, zeros
+from aeframe.nn.ops import DenseOp, DropoutOp
+
+
+class Layer(Module):
+    """Base of the layers: they compute in float32 unless a ``dtype`` is given."""
+
+    dtype: str = "float32"
+
+
+class Dense(Layer):
+    """``x @ w + b`` over the last axis: (..., i) → (..., units).
+
+    Parameters
+    ----------
+    units
+        The width of the output; parameters are made at the first call. Or the weight itself: a
+        tensor of shape (i, o), such as a random variable of a Model.
+    bias
+        Whether there is a bias; or, with a given weight, the bias itself, a tensor (o,).
+    init
+        First value of the weight.
+    dtype
+        Of the parameters; by default that of the input they are first called on.
+
+    Raises
+    ------
+    ShapeError
+        When the input does not have the width of the first call.
+
+    >>> import numpy as np
+    >>> Dense(3)(np.ones((2, 5))).shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        units: int | Variable,
+        bias: bool | Variable | None = True,
+        *,
+        init: Initializer = glorot_uniform,
+        dtype: str | None = None,
+    ) -> None:
+        self.w: Variable | None = None
+        self.b: Variable | None = None
+        if isinstance(units, Variable):
+            self.units: int | None = units.type.shape[-1]
+            self.w, self.b = units, bias if isinstance(bias, Variable) else None
+        elif isinstance(units, int) and units > 0:
+            self.units = units
+        else:
+            raise ArgumentError(
+                "Dense takes a positive width or a weight", expected="Dense(50)", got=repr(units)
+            )
+        self.bias = bias is not False and bias is not None
+        self.init_w = init
+        if dtype is not None:
+            self.dtype = dtype
+
+    def __call__(self, x: Variable) -> Variable:
+        """The layer on ``x``, (..., i) → (..., units)."""
+        if self.w is None:
+            self._build(x)
+        return DenseOp()(x, self.w) if self.b is None else DenseOp()(x, self.w, self.b)
+
+    def _build(self, x: Variable) -> None:
+        width = x.type.shape[-1] if x.type.ndim else None
+        if width is None:
+            raise ShapeError(
+                "the width of the input must be known at the first call",
+                path=current_path(),
+                expected="(*, width)",
+                got=shape_text(x.type.shape),
+                fix="give the symbolic input a static shape",
+            )
+        assert self.units is not None
+        dtype = vars(self).get("dtype") or _float_like(x, self.dtype)
+        self.w = Parameter(init=self.init_w, shape=(width, self.units), dtype=dtype)
+        if self.bias:
+            self.b = Parameter(init=zeros, shape=(self.units,), dtype=dtype)
+
+
+class Dropout(Layer):
+    """Zero each entry with probability ``rate`` in training; the identity in inference.
+
+    >>> import numpy as np
+    >>> Dropout(0.5)(np.ones(3))
+    array([1., 1., 1.], dtype=float32)
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.rate = DropoutOp(rate).rate
+        self.rng = RandomState()
+
+    def __call__(self, x: Variable) -> Variable:
+        """``x`` with entries dropped; the random state advances."""
+        advanced, y = DropoutOp(self.rate)(self.rng.read(), x)
+        self.rng.write(advanced)
+        return y
+
+
+def _float_like(x: Variable, default: str) -> str:
+    dtype: Any = x.type.dtype
+    return dtype if dtype.startswith("float") else default

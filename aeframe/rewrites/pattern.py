@@ -1,0 +1,265 @@
+"""Patterns: the two sides of a rule, as data in the vocabulary of typed Ops.
+
+``Term(DenseOp)(x, w)`` matches an Apply of ``DenseOp`` on the left of a rule, and builds one on
+the right. ``Var("x", "n i")`` stands for any tensor of two dimensions and names its sizes;
+``Rest("cs")`` for the remaining inputs of an Op with many; ``Each`` maps a pattern over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from aesara.graph.basic import Apply, Constant, Variable
+from aesara.graph.op import Op
+
+from aeframe.core.errors import RewriteError
+from aeframe.core.ops import IntermediateType, as_variable
+from aeframe.core.shapes import compatible, is_tensor
+
+Bindings = dict[str, Any]
+
+
+class Pattern:
+    """One side of a rule, or a part of it."""
+
+    def __getitem__(self, output: int) -> Pattern:
+        raise RewriteError(f"{self} has no outputs to choose from")
+
+
+@dataclass(frozen=True)
+class Var(Pattern):
+    """Any variable; the same name twice is the same variable.
+
+    Attributes
+    ----------
+    dims
+        Names of the sizes, ``"n i"``; ``"... i"`` for any number before; ``None``: any tensor.
+        A number is a size itself.
+    of
+        The intermediate type it has, if it is no tensor.
+    low, high
+        The range of the values that the suite draws for it.
+    dtype
+        The dtype that the suite draws.
+    """
+
+    name: str
+    dims: str | None = None
+    of: IntermediateType | None = None
+    low: float = -2.0
+    high: float = 2.0
+    dtype: str = "float64"
+
+
+@dataclass(frozen=True)
+class Rest(Pattern):
+    """The remaining inputs of an Apply, any number of them, each like ``like``."""
+
+    name: str
+    like: Var | None = None
+
+
+@dataclass(frozen=True)
+class Each(Pattern):
+    """``body`` once for each element of the :class:`Rest` named ``over``, bound to ``item``."""
+
+    over: str
+    item: Var
+    body: Pattern
+
+
+@dataclass(frozen=True)
+class Prop(Pattern):
+    """A hyperparameter, or with :class:`Term` ``op=`` a whole Op: bound left, used right."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Call(Pattern):
+    """An Apply: its head, the patterns of its inputs, and which output is meant."""
+
+    term: Term
+    args: tuple[Pattern, ...]
+    output: int | None = None
+
+    def __getitem__(self, output: int) -> Call:
+        return Call(self.term, self.args, output)
+
+    def __str__(self) -> str:
+        return f"{self.term}({', '.join(map(str, self.args))})"
+
+
+@dataclass(frozen=True)
+class Literal(Pattern):
+    """A number: matches a constant of that value, builds a constant."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Term:
+    """The head of a :class:`Call`: an Op class (with hyperparameters) or one Op.
+
+    Parameters
+    ----------
+    head
+        An Op class, matched by subclass too when ``bind`` is given; or an Op instance.
+    bind
+        A :class:`Prop` that stands for the Op itself.
+    props
+        Hyperparameters: values, or :class:`Prop` to bind and use them.
+    """
+
+    head: type[Op] | Op | Prop
+    bind: Prop | None = None
+    props: tuple[tuple[str, Any], ...] = field(default=())
+
+    def __call__(self, *args: Pattern | float) -> Call:
+        return Call(self, tuple(a if isinstance(a, Pattern) else Literal(float(a)) for a in args))
+
+    def __str__(self) -> str:
+        if isinstance(self.head, type):
+            return self.head.__name__.removesuffix("Op")
+        return str(self.head)
+
+
+def term(head: type[Op] | Op | Prop, bind: Prop | None = None, **props: Any) -> Term:
+    """The head of a pattern: ``term(DropoutOp, rate=Prop("r"))(rng, x)``.
+
+    >>> import aesara.tensor as at
+    >>> str(term(at.dot)(Var("a", "n k"), Var("b", "k m")))[:4]
+    'dot('
+    """
+    return Term(head, bind, tuple(sorted(props.items())))
+
+
+def match(pattern: Pattern, variable: Variable, bound: Bindings) -> Bindings | None:
+    """The bindings under which ``pattern`` is ``variable``, extending ``bound``; or ``None``."""
+    if isinstance(pattern, Var):
+        return _match_var(pattern, variable, bound)
+    if isinstance(pattern, Literal):
+        return bound if _is_number(variable, pattern.value) else None
+    if not isinstance(pattern, Call):
+        raise RewriteError(f"{pattern} cannot stand on the left of a rule")
+    if variable.owner is None:
+        return None
+    if pattern.output is not None and variable.owner.outputs[pattern.output] is not variable:
+        return None
+    return match_node(pattern, variable.owner, bound)
+
+
+def match_node(pattern: Call, node: Apply, bound: Bindings) -> Bindings | None:
+    """The bindings under which ``pattern`` is the Apply ``node``; or ``None``."""
+    found = _match_head(pattern.term, node.op, bound)
+    args, inputs = pattern.args, node.inputs
+    rest = bool(args) and isinstance(args[-1], Rest)
+    fixed = args[:-1] if rest else args
+    if found is None or len(inputs) < len(fixed) or (not rest and len(inputs) != len(fixed)):
+        return None
+    for inner, variable in zip(fixed, inputs, strict=False):
+        found = match(inner, variable, found)
+        if found is None:
+            return None
+    if rest:
+        last = args[-1]
+        assert isinstance(last, Rest)
+        remaining = tuple(inputs[len(fixed) :])
+        if found.get(last.name, remaining) != remaining:
+            return None
+        found = {**found, last.name: remaining}
+    return found
+
+
+def _match_head(head: Term, op: Op, bound: Bindings) -> Bindings | None:
+    if isinstance(head.head, type):
+        fits = isinstance(op, head.head) if head.bind else type(op) is head.head
+        if not fits:
+            return None
+    elif op != head.head:
+        return None
+    found = dict(bound)
+    wanted = [(prop, value, getattr(op, prop)) for prop, value in head.props]
+    if head.bind is not None:
+        wanted.append(("op", head.bind, op))
+    for _, value, actual in wanted:
+        if not isinstance(value, Prop):
+            if value != actual:
+                return None
+        elif found.setdefault(value.name, actual) != actual:
+            return None
+    return found
+
+
+def _match_var(pattern: Var, variable: Variable, bound: Bindings) -> Bindings | None:
+    if pattern.name in bound:
+        return bound if bound[pattern.name] is variable else None
+    if (pattern.of is not None) != isinstance(variable.type, IntermediateType):
+        return None
+    if pattern.of is not None and variable.type != pattern.of:
+        return None
+    found = {**bound, pattern.name: variable}
+    if pattern.dims is None or not is_tensor(variable):
+        return found
+    names, shape = pattern.dims.split(), list(variable.type.shape)
+    if names and names[0] == "...":
+        names = names[1:]
+        shape = shape[len(shape) - len(names) :] if names else []
+    if len(names) != len(shape):
+        return None
+    sizes = dict(found.get("#", {}))
+    for name, size in zip(names, shape, strict=True):
+        known = int(name) if name.isdigit() else sizes.get(name)
+        if not compatible(known, size):
+            return None
+        sizes[name] = size if known is None else known
+    return {**found, "#": sizes}
+
+
+def _is_number(variable: Variable, value: float) -> bool:
+    while variable.owner is not None and type(variable.owner.op).__name__ == "DimShuffle":
+        variable = variable.owner.inputs[0]
+    return (
+        isinstance(variable, Constant)
+        and is_tensor(variable)
+        and bool(np.all(variable.data == value))
+    )
+
+
+def build(pattern: Pattern, bound: Bindings) -> list[Variable]:
+    """The outputs that ``pattern`` stands for under ``bound``."""
+    if isinstance(pattern, Var):
+        return [bound[pattern.name]]
+    if isinstance(pattern, Rest):
+        return list(bound[pattern.name])
+    if isinstance(pattern, Each):
+        items = bound[pattern.over]
+        return [v for item in items for v in build(pattern.body, {**bound, pattern.item.name: item})]
+    if isinstance(pattern, Literal):
+        return [as_variable(pattern.value)]
+    if not isinstance(pattern, Call):
+        raise RewriteError(f"{pattern} cannot stand on the right of a rule")
+    inputs = [v for arg in pattern.args for v in build(arg, bound)]
+    outputs = _op(pattern.term, bound).make_node(*inputs).outputs
+    return outputs if pattern.output is None else [outputs[pattern.output]]
+
+
+def _op(head: Term, bound: Bindings) -> Op:
+    if isinstance(head.head, Prop):
+        return bound[head.head.name]
+    if not isinstance(head.head, type):
+        return head.head
+    props = {k: bound[v.name] if isinstance(v, Prop) else v for k, v in head.props}
+    return head.head(**props)
+
+
+def variables(pattern: Pattern) -> Iterator[Var | Rest]:
+    """The :class:`Var` and :class:`Rest` parts of a pattern, in order."""
+    if isinstance(pattern, Var | Rest):
+        yield pattern
+    elif isinstance(pattern, Call):
+        for arg in pattern.args:
+            yield from variables(arg)

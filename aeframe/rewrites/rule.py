@@ -1,0 +1,119 @@
+"""Rules: declared rewrites, used by every engine and tested from their own declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from aesara.graph.basic import Apply, Variable
+
+from aeframe.core.errors import RewriteError, UnknownNameError, nearest
+from aeframe.core.graph import Graph, replay, toposort
+from aeframe.rewrites.condition import holds
+from aeframe.rewrites.pattern import Bindings, Call, Pattern, build, match_node, variables
+
+RULES: dict[str, Rule] = {}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One declared rewrite: ``left`` becomes ``right`` where ``where`` holds.
+
+    Use :class:`Equality` or :class:`Alternative`.
+
+    Attributes
+    ----------
+    name
+        What reports call it; files refer to it by this name.
+    left, right
+        Patterns. A ``right`` that is a tuple gives all outputs of the Apply on the left.
+    where
+        A condition on sizes and hyperparameters, see :mod:`aeframe.rewrites.condition`.
+    """
+
+    name: str
+    left: Call
+    right: Pattern | tuple[Pattern, ...]
+    where: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.left, Call):
+            raise RewriteError(f"the left side of {self.name!r} is no Apply", got=str(self.left))
+        RULES[self.name] = self
+
+    def matches(self, node: Apply) -> Bindings | None:
+        """The bindings under which the left side is ``node`` and the condition holds."""
+        found = match_node(self.left, node, {})
+        if found is None or not holds(self.where, {**found, **found.get("#", {})}):
+            return None
+        return found
+
+    def apply(self, node: Apply) -> list[Variable] | None:
+        """What takes the place of the outputs of ``node``, or ``None`` where it does not match."""
+        found = self.matches(node)
+        if found is None:
+            return None
+        sides = self.right if isinstance(self.right, tuple) else (self.right,)
+        made = [v for side in sides for v in build(side, found)]
+        if len(made) != len(node.outputs):
+            raise RewriteError(
+                f"the rule {self.name!r} gives {len(made)} outputs",
+                expected=f"{len(node.outputs)}, as {node.op} has",
+            )
+        return made
+
+    def variables(self) -> list[Pattern]:
+        """The variables of the left side, each once."""
+        return list({v.name: v for v in variables(self.left)}.values())
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.left} → {self.right}"
+
+
+@dataclass(frozen=True)
+class Equality(Rule):
+    """A rule whose two sides are the same numbers; the suite tests it so.
+
+    Attributes
+    ----------
+    gradients
+        Whether the gradients of both sides agree too, so that it may be used in training.
+
+    >>> import aesara.tensor as at
+    >>> from aeframe.rewrites.pattern import Var, term
+    >>> x = Var("x")
+    >>> rule = Equality("log-exp", term(at.log)(term(at.exp)(x)), x)
+    >>> y = at.dvector("y")
+    >>> rule.apply(at.log(at.exp(y)).owner) == [y]
+    True
+    """
+
+    gradients: bool = True
+
+
+@dataclass(frozen=True)
+class Alternative(Rule):
+    """A rule whose right side is a different model that is worth trying."""
+
+
+def find_rule(name: str) -> Rule:
+    """The rule of that name among those defined so far."""
+    if name not in RULES:
+        raise UnknownNameError(
+            f"no rule is called {name!r}",
+            fix="define or import it first; " + nearest(name, list(RULES)),
+        )
+    return RULES[name]
+
+
+def alternatives(graph: Graph, rules: Sequence[Rule]) -> Iterator[tuple[Rule, Apply, Graph]]:
+    """Every graph that is one application of one rule away: the rule, the place, the graph.
+
+    Places come in topological order. Enumeration is lazy; nothing is built before it is asked for.
+    """
+    for node in toposort(graph.results):
+        for rule in rules:
+            made = rule.apply(node)
+            if made is not None:
+                replace = dict(zip(node.outputs, made, strict=True))
+                yield rule, node, graph.with_results(replay(graph.results, replace))

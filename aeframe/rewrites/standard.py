@@ -1,0 +1,84 @@
+"""The rule sets that every room adds to, and the passes made of them.
+
+``INTERPRETATIONS`` push Gram matrices, densities and the like down to the leaves; ``INFERENCE``
+turns the training graph into the inference graph; ``SIMPLIFICATIONS`` are equalities that pay
+on every backend.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aesara.graph.basic import Variable
+
+from aeframe.core.errors import ArgumentError, StateError
+from aeframe.core.graph import Graph
+from aeframe.core.module import Module, lower_with_reports
+from aeframe.rewrites.passes import Greedy
+from aeframe.rewrites.report import Explanation
+from aeframe.rewrites.rule import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+M = TypeVar("M", bound=Module)
+
+INTERPRETATIONS: list[Rule] = []
+INFERENCE: list[Rule] = []
+SIMPLIFICATIONS: list[Rule] = []
+
+
+def interpret(graph: Graph) -> Graph:
+    """Push every interpretation (Gram matrix, density, ...) down until only tensors are left."""
+    return Greedy(INTERPRETATIONS, name="interpret")(graph)[0]
+
+
+def inference(graph: Graph) -> Graph:
+    """The inference phase: dropout removed, running statistics frozen; cells that no longer
+    change are no updates."""
+    made = Greedy(INFERENCE, name="inference")(graph)[0]
+    kept = {cell: v for cell, v in made.updates.items() if v is not cell}
+    return Graph(made.inputs, made.outputs, kept, made.names)
+
+
+def optimize(module: M, rules: Sequence[Rule | str]) -> M:
+    """``module`` with its graph rewritten by ``rules``, or by the simplifications if none."""
+    for rule in rules:
+        if not isinstance(rule, Rule | str):
+            raise ArgumentError(
+                "optimize takes rules", expected="Rules or their names", got=repr(rule)
+            )
+    return module.with_pass(Greedy(rules or SIMPLIFICATIONS, name="optimize"))
+
+
+def graph_of(module: Module, inputs: Sequence[Variable] = ()) -> tuple[Graph, Explanation]:
+    """The graph of ``module`` after its passes, and what they did.
+
+    Without inputs: the module's own expression (a kernel, a circuit, a model), or the graph of
+    its last call on arrays.
+
+    Raises
+    ------
+    StateError
+        When there are neither inputs nor a last call.
+    """
+    if not inputs and hasattr(module, "expression"):
+        graph, _, reports = lower_with_reports(module, (), {}, "expression")
+        return graph, Explanation(tuple(reports))
+    method, args = "__call__", tuple(inputs)
+    if not inputs:
+        last = getattr(module, "_last_call", None)
+        if last is None:
+            raise StateError(
+                f"{type(module).__name__} has not been called yet, so its graph is not known",
+                fix="call it on data once, or pass symbolic inputs here",
+            )
+        method, types = last
+        args = tuple(t() for t in types)
+    graph, _, reports = lower_with_reports(module, args, {}, method)
+    return graph, Explanation(tuple(reports))
+
+
+def explain(module: Module, inputs: Sequence[Any] = ()) -> Explanation:
+    """What the passes of ``module`` do to its graph, as tables."""
+    return graph_of(module, tuple(inputs))[1]
