@@ -77,18 +77,17 @@ def find_blas() -> Path | None:
 def blas_flags(library: Path | None) -> str:
     """Write the linker flags with which Aesara's C code finds `library`.
 
-    The file is given to the linker by its path: with the usual ``-L`` and ``-l:FILE``
-    Aesara warns that it found no library. ``--no-as-needed`` keeps a library that comes
-    before the code that needs it, which is where Aesara puts these flags. Since SciPy
-    1.13 its functions are called ``scipy_dgemm_`` and so on; the preprocessor renames
-    the calls.
+    The library must be a ``-l``, or Aesara does its products in NumPy after all, and a
+    ``-l`` without the colon of ``-l:FILE``, or it warns. It adds the rpath by itself.
+    Since SciPy 1.13 the functions are called ``scipy_dgemm_`` and so on; the
+    preprocessor renames the calls.
 
     A path that would be torn apart at a blank by Aesara, or at a comma by the compiler,
     is as good as none.
     """
     if library is None or set(str(library)) & set(" \t,'\"\\"):
         return ""
-    flags = [f"-Wl,--no-as-needed,{library}", f"-Wl,-rpath,{library.parent}"]
+    flags = [f"-L{library.parent}", f"-l{library.stem.removeprefix('lib')}"]
     if library.name.startswith("libscipy_openblas"):
         routines = [f"{t}{name}_" for t in "sd" for name in ("gemm", "gemv", "ger", "dot", "axpy")]
         routines += ["openblas_get_num_threads", "openblas_set_num_threads"]
@@ -156,8 +155,9 @@ class _Cast:
     """What ``np.cast`` was: ``np.cast[dtype](x)`` converts `x`."""
 
     def __getitem__(self, dtype: Any) -> Callable[[Any], np.ndarray]:
-        # An Aesara type stood for its dtype: NumPy 2 no longer takes it for one.
-        dtype = np.dtype(getattr(dtype, "dtype", dtype))
+        # An Aesara type, whose dtype is a string, used to be taken for a dtype.
+        named = getattr(dtype, "dtype", None)
+        dtype = np.dtype(named if isinstance(named, str) else dtype)
         return lambda x: np.asarray(x).astype(dtype)
 
 
@@ -211,13 +211,15 @@ def numpy_names() -> Iterator[None]:
     yield
 
 
-NUMPY_1_MACROS = {
-    "NPY_PY3K": "1",
-    "PyArray_MoveInto": "PyArray_CopyInto",
-    "PyInt_AS_LONG": "PyLong_AsLong",
-    "PyInt_AsLong": "PyLong_AsLong",
-    "PyInt_Check": "PyLong_Check",
-    "PyInt_FromLong": "PyLong_FromLong",
+NUMPY_1_C = {
+    r"\bNPY_PY3K\b": "PY_MAJOR_VERSION",
+    r"\bPyArray_MoveInto\b": "PyArray_CopyInto",
+    r"\bPyInt_(AsLong|Check|FromLong)\b": r"PyLong_\1",
+    r"\bPyInt_AS_LONG\b": "PyLong_AsLong",
+    r"PyArray_DESCR\(([^()]*)\)->elsize": r"PyArray_ITEMSIZE(\1)",
+    r"(PyArray_(?:ArgMax|CumProd|CumSum|Max|Min)\([^,()]*,\s*)(\w+)": (
+        r"\1(\2 == NPY_MAXDIMS ? NPY_RAVEL_AXIS : \2)"
+    ),
 }
 
 
@@ -229,29 +231,21 @@ def port_c_source(source: str) -> str:
     >>> port_c_source("PyArray_ArgMax(x, axis, NULL);")
     'PyArray_ArgMax(x, (axis == NPY_MAXDIMS ? NPY_RAVEL_AXIS : axis), NULL);'
     """
-    source = re.sub(r"PyArray_DESCR\(([^()]*)\)->elsize", r"PyArray_ITEMSIZE(\1)", source)
-    return re.sub(
-        r"(PyArray_(?:ArgMax|CumProd|CumSum|Max|Min)\([^,()]*,\s*)(\w+)",
-        r"\1(\2 == NPY_MAXDIMS ? NPY_RAVEL_AXIS : \2)",
-        source,
-    )
+    for old, new in NUMPY_1_C.items():
+        source = re.sub(old, new, source)
+    return source
 
 
 @contextmanager
 def numpy_headers() -> Iterator[None]:
     """Port Aesara's C code to NumPy 2 on its way to the compiler.
 
-    NumPy 2's headers lost macros without which nothing compiles, hide an item's size, and
-    have another word for "no axis". The macros are compiler flags, and so part of the key
-    under which Aesara keeps what it compiled. ``AdvancedIncSubtensor1`` is built on
+    NumPy 2's headers lose macros without which nothing compiles, hide an item's size, and
+    have other words for "no axis" and for a copy. ``AdvancedIncSubtensor1`` is built on
     functions that are gone for good: it runs on NumPy. Unneeded once Aesara supports
     NumPy 2.
     """
     yield
-    aesara = importlib.import_module("aesara")
-    macros = [f"-D{name}={value}" for name, value in NUMPY_1_MACROS.items()]
-    aesara.config.gcc__cxxflags = " ".join([aesara.config.gcc__cxxflags, *macros]).strip()
-
     compiler = importlib.import_module("aesara.link.c.cmodule").GCC_compiler
     compile_str = compiler.compile_str
 

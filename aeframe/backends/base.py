@@ -68,7 +68,7 @@ class Backend(ABC):
     def __new__(cls, name: str = "", **options: Any) -> Self:
         """An instance of the named backend's class."""
         target = _find(name) if cls is Backend else cls
-        return object.__new__(target)  # type: ignore[return-value,arg-type]
+        return object.__new__(target)  # type: ignore[return-value]
 
     def __init__(self, name: str = "", **options: Any) -> None:
         self.options = options
@@ -303,7 +303,7 @@ def as_backend(choice: str | Backend | None) -> Backend:
     if isinstance(choice, Backend):
         return choice
     if choice not in _INSTANCES:
-        _INSTANCES[choice] = Backend(choice)
+        _INSTANCES[choice] = _find(choice)(choice)
     return _INSTANCES[choice]
 
 

@@ -52,8 +52,9 @@ class JaxBackend(Backend):
             return data
         if isinstance(cell, RandomState):
             if not isinstance(data, dict):
-                words = cell.generator().bit_generator.state["state"]["state"]
-                data = {"jax_state": np.array([words >> 32 & 0xFFFFFFFF, words & 0xFFFFFFFF], "uint32")}
+                word = cell.generator().bit_generator.state["state"]["state"]
+                halves = [word >> 32 & 0xFFFFFFFF, word & 0xFFFFFFFF]
+                data = {"jax_state": np.array(halves, dtype="uint32")}
             cell.data = {k: self._jax.numpy.asarray(v) for k, v in data.items()}
         else:
             # a copy: on the CPU asarray may share NumPy's memory, which donation would destroy
@@ -95,12 +96,19 @@ def evaluator(
             results = call(*(value(v) for v in node.inputs))
             if len(node.outputs) == 1 and not isinstance(results, tuple | list):
                 results = (results,)
-            known.update(zip(node.outputs, results, strict=True))
+            known.update(zip(node.outputs, map(_as_declared, node.outputs, results), strict=True))
             for v in last_use.get(index, ()):
                 known.pop(v, None)
         return [value(v) for v in outputs]
 
     return evaluate
+
+
+def _as_declared(variable: Variable, value: Any) -> Any:
+    """``value`` in the dtype of ``variable``: JAX promotes integers with floats otherwise."""
+    dtype = getattr(variable.type, "dtype", None)
+    same = dtype is None or str(getattr(value, "dtype", dtype)) == dtype
+    return value if same else value.astype(dtype)
 
 
 def _last_use(nodes: Sequence[Apply], outputs: Sequence[Variable]) -> dict[int, list[Variable]]:
@@ -131,8 +139,9 @@ def _translate(node: Apply) -> Callable[..., Any]:
         inner_inputs = [v.type() for v in node.inputs]
         inner = evaluator(inner_inputs, node.op.inline(inner_inputs))
         return lambda *values: tuple(inner(values))
-    import aeframe.backends.jax_ops  # noqa: F401 (repairs the dispatch before it is used)
     from aesara.link.jax.dispatch import jax_funcify
+
+    import aeframe.backends.jax_ops  # noqa: F401 (repairs the dispatch before it is used)
 
     try:
         call = jax_funcify(node.op, node=node)

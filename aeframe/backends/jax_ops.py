@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import aesara.tensor.random.basic as aer
@@ -11,7 +12,9 @@ import jax.numpy as jnp
 from aesara.graph.basic import Apply
 from aesara.link.jax.dispatch import jax_funcify
 from aesara.link.jax.dispatch.random import jax_sample_fn
-from aesara.tensor.elemwise import DimShuffle
+from aesara.scalar.basic import Add, FloorDivide, Mod, Mul, Sub
+from aesara.tensor.elemwise import DimShuffle, Elemwise
+from aesara.tensor.math import MaxAndArgmax
 
 
 @jax_funcify.register(DimShuffle)
@@ -32,7 +35,7 @@ def dimshuffle(op: DimShuffle, node: Apply, **_: Any) -> Callable[..., Any]:
 
 @jax_sample_fn.register(aer.HalfNormalRV)
 def half_normal(op: aer.HalfNormalRV) -> Callable[..., Any]:
-    """loc + scale · |standard normal|."""
+    """Loc + scale · |standard normal|."""
 
     def sample(rng: dict[str, Any], size: Any, dtype: Any, loc: Any, scale: Any) -> Any:
         key, subkey = jax.random.split(rng["jax_state"], 2)
@@ -40,3 +43,38 @@ def half_normal(op: aer.HalfNormalRV) -> Callable[..., Any]:
         return {**rng, "jax_state": key}, draw
 
     return sample
+
+
+@jax_funcify.register(MaxAndArgmax)
+def max_and_argmax(op: MaxAndArgmax, **_: Any) -> Callable[..., Any]:
+    """Both over any axes; Aesara's version computes the axes in traced arithmetic."""
+
+    def call(x: Any) -> Any:
+        axes = tuple(range(x.ndim)) if op.axis is None else tuple(op.axis)
+        kept = tuple(i for i in range(x.ndim) if i not in axes)
+        flat = jnp.transpose(x, kept + axes).reshape((*(x.shape[i] for i in kept), -1))
+        return jnp.max(x, axis=axes), jnp.argmax(flat, axis=-1)
+
+    return call
+
+
+_ARITHMETIC: dict[type, Callable[..., Any]] = {
+    Add: jnp.add,
+    Mul: jnp.multiply,
+    Sub: jnp.subtract,
+    FloorDivide: jnp.floor_divide,
+    Mod: jnp.mod,
+}
+
+
+@jax_funcify.register(Elemwise)
+def elemwise(op: Elemwise, node: Apply, **_: Any) -> Callable[..., Any]:
+    """Arithmetic in JAX's own promotion, argument by argument.
+
+    Aesara's version multiplies scalars by a Python 1, which turns float32 constants to float64,
+    and stacks the arguments of sums of three or more.
+    """
+    function = _ARITHMETIC.get(type(op.scalar_op))
+    if function is None:
+        return jax_funcify(op.scalar_op, node=node)
+    return lambda *arguments: reduce(function, arguments)

@@ -51,7 +51,7 @@ class Cell:
     def read(self) -> Variable:
         """The newest value in the lowering in progress: this cell, or its latest update."""
         trace = current_trace()
-        return trace.updates.get(self, self) if trace else self  # type: ignore[call-overload,return-value]
+        return trace.updates.get(self, self) if trace else self
 
     def write(self, value: Variable) -> None:
         """Make ``value`` the cell's next value; programs return it to the Store."""
@@ -61,7 +61,7 @@ class Cell:
                 f"{self} was written outside of a lowering",
                 fix="write cells inside the `__call__` of a Module",
             )
-        trace.updates[self] = value  # type: ignore[index]
+        trace.updates[self] = value
 
     def initialize(self, seed: int, path: str) -> None:
         """Give the cell its first value; it depends on the seed and the path alone."""

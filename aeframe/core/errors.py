@@ -1,4 +1,4 @@
-"""Every mistake a user can make has one class here; its message says where, what and how to mend it.
+"""Every mistake a user can make has one class here; its message says where, what and the fix.
 
 A message has up to four parts: the place (the path of a Module, a file or a name), what was
 expected, what came, and what to write instead. ``AeframeError`` lays them out the same way

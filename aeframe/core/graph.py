@@ -177,6 +177,7 @@ class Merger:
         return self.constants.setdefault(key, variable)
 
     def __call__(self, node: Apply, inputs: list[Variable]) -> Sequence[Variable] | None:
+        """The outputs of the first Apply that is equal to ``node`` on ``inputs``."""
         inputs = [self.constant(v) for v in inputs]
         made = self.transform(node, inputs) if self.transform else None
         if made is not None:

@@ -49,7 +49,7 @@ class Module(Structure):
         super().__init_subclass__(**kwargs)
         if "__call__" in vars(cls):
             call = vars(cls)["__call__"]
-            cls.__call__ = graph_method(_as_typed_op(call) if typed else call)  # type: ignore[attr-defined]
+            setattr(cls, "__call__", graph_method(_as_typed_op(call) if typed else call))  # noqa: B010
 
     def modules(self) -> dict[str, Module]:
         """Path → Module, this one (``""``) and all below it."""
@@ -155,7 +155,7 @@ class Module(Structure):
         save(self, path)
 
     def load(self, path: Any) -> Self:
-        """Read the values of a file into this Module, see :func:`aeframe.core.files.load_values`."""
+        """Read the values of a file into this Module of the same structure."""
         from aeframe.core.files import load_values
 
         load_values(self, path)

@@ -136,6 +136,15 @@ class TypedOp(Op):
     def check(self, *inputs: Variable) -> None:
         """Refuse wrong input shapes; see :func:`require_ndim` and :func:`require_size`."""
 
+    def validate(self, node: Apply, index: int, array: Any) -> None:
+        """Refuse values that input ``index`` must not have, when data is given to it directly.
+
+        Raises
+        ------
+        DataError
+            With what was expected; nothing is run.
+        """
+
     def pullback(
         self,
         inputs: Sequence[Variable],
@@ -168,7 +177,7 @@ class TypedOp(Op):
         """Which outputs depend on which inputs."""
         return _connections_of(self, _types(node.inputs))
 
-    def L_op(
+    def L_op(  # noqa: N802 (Aesara's name)
         self,
         inputs: Sequence[Variable],
         outputs: Sequence[Variable],
@@ -322,7 +331,9 @@ class IntermediateOp(Op):
         """Refuse: there is nothing to compute."""
         self._refuse(node)
 
-    def L_op(self, inputs: Any, outputs: Sequence[Variable], output_grads: Any) -> NoReturn:
+    def L_op(  # noqa: N802 (Aesara's name)
+        self, inputs: Any, outputs: Sequence[Variable], output_grads: Any
+    ) -> NoReturn:
         """Refuse: differentiate what an interpretation makes of it."""
         self._refuse(outputs[0].owner)
 

@@ -13,7 +13,7 @@ from aeframe.core.graph import replay
 from aeframe.core.module import Module, flatten, unflatten
 from aeframe.core.ops import TypedOp
 from aeframe.core.serialize import decode_graph, encode_graph
-from aeframe.core.trace import current_trace, tracing, calling
+from aeframe.core.trace import calling, current_trace, tracing
 
 
 class OutlinedOp(TypedOp):

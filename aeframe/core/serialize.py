@@ -29,21 +29,13 @@ from aeframe.core.graph import leaves, toposort
 from aeframe.core.ops import IntermediateOp, IntermediateType, TypedOp
 from aeframe.core.structure import qualified_name
 
-AESARA_MODULES = tuple(
-    f"aesara.{m}"
-    for m in (
-        "raise_op",
-        "compile.ops",
-        "scalar.basic",
-        "scalar.math",
-        *(
-            f"tensor.{t}"
-            for t in (
-                "basic elemwise extra_ops math nlinalg shape slinalg sort special subtensor "
-                "random.basic random.op nnet.basic"
-            ).split()
-        ),
-    )
+_TENSOR_MODULES = (
+    *("basic", "elemwise", "extra_ops", "math", "nlinalg", "shape", "slinalg", "sort", "special"),
+    *("subtensor", "random.basic", "random.op", "nnet.basic"),
+)
+AESARA_MODULES = (
+    *("aesara.raise_op", "aesara.compile.ops", "aesara.scalar.basic", "aesara.scalar.math"),
+    *(f"aesara.tensor.{name}" for name in _TENSOR_MODULES),
 )
 
 

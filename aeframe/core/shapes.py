@@ -87,7 +87,7 @@ def narrow(node: Apply) -> Apply:
         return node
     sizes = [
         tuple(
-            TensorConstant(TensorType("int64", ()), np.asarray(s)) if s is not None else shape_i(v, i)
+            shape_i(v, i) if s is None else TensorConstant(TensorType("int64", ()), np.asarray(s))
             for i, s in enumerate(v.type.shape)
         )
         if is_tensor(v)

@@ -15,7 +15,6 @@ from typing import Any
 from aesara.graph.basic import Variable
 
 
-
 @dataclass
 class Trace:
     """The cells updated so far, the modules being called (outermost first) and their reports."""

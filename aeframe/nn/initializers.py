@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from aeframe.core.structure import register
 
-Array = NDArray[np.floating]
+Array = NDArray[np.float64]
 
 
 @register

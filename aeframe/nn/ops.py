@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import aesara.tensor as at
-from aesara.graph.basic import Variable
+from aesara.graph.basic import Apply, Variable
 from aesara.tensor.random.basic import UniformRV
+from numpy.typing import NDArray
 
-from aeframe.core.errors import ArgumentError, DtypeError, ShapeError
+from aeframe.core.errors import ArgumentError, DataError, DtypeError, ShapeError
 from aeframe.core.ops import TypedOp, require_ndim, require_size
-from aeframe.core.shapes import shape_text
+from aeframe.core.shapes import compatible, shape_text
 from aeframe.core.trace import current_path
 
 
@@ -53,7 +55,7 @@ class ReluOp(TypedOp):
         outputs: Sequence[Variable],
         cotangents: Sequence[Variable | None],
     ) -> list[Variable | None]:
-        """g · [y > 0]."""
+        """G · [y > 0]."""
         (g,), (y,) = cotangents, outputs
         assert g is not None
         return [at.switch(at.gt(y, 0), g, at.zeros_like(g))]
@@ -73,20 +75,46 @@ class LogSoftmaxOp(TypedOp):
         outputs: Sequence[Variable],
         cotangents: Sequence[Variable | None],
     ) -> list[Variable | None]:
-        """g − softmax(x) Σ g."""
+        """G − softmax(x) Σ g."""
         (g,), (y,) = cotangents, outputs
         assert g is not None
         return [g - at.exp(y) * g.sum(axis=-1, keepdims=True)]
 
 
-class NegativeLogLikelihoodOp(TypedOp):
-    """The mean of ``−logp[i, label[i]]``: (n, k) log probabilities, (n,) integers → scalar."""
+class _OfLabels(TypedOp):
+    """Base of the losses whose second input are integer labels of the columns of the first."""
 
-    def check(self, logp: Variable, labels: Variable) -> None:
+    def check(self, scores: Variable, labels: Variable) -> None:
         """Labels are integers, one for each row."""
-        require_ndim(self, "logp", logp, 2)
-        _require_labels(self, labels)
-        require_size(self, "labels", labels, 0, logp.type.shape[0])
+        require_ndim(self, "scores", scores, 2)
+        require_ndim(self, "labels", labels, 1)
+        if "int" not in labels.type.dtype:
+            raise DtypeError(
+                f"{self} takes integer class labels",
+                path=current_path(),
+                expected="integers from 0",
+                got=labels.type.dtype,
+                fix="pass `labels.astype(int)`; for one-hot rows, `labels.argmax(axis=1)`",
+            )
+        require_size(self, "labels", labels, 0, scores.type.shape[0])
+
+    def validate(self, node: Apply, index: int, array: NDArray[Any]) -> None:
+        """Labels lie between 0 and the number of columns."""
+        columns = node.inputs[0].type.shape[1]
+        if index != 1 or columns is None or array.size == 0:
+            return
+        if array.min() < 0 or array.max() >= columns:
+            raise DataError(
+                "labels are out of range",
+                path=getattr(node.tag, "path", None),
+                expected=f"integers from 0 to {columns - 1}",
+                got=f"from {array.min()} to {array.max()}",
+                fix="number the classes from 0, or widen the last layer",
+            )
+
+
+class NegativeLogLikelihoodOp(_OfLabels):
+    """The mean of ``−logp[i, label[i]]``: (n, k) log probabilities, (n,) integers → scalar."""
 
     def body(self, logp: Variable, labels: Variable) -> Variable:
         """A one-hot selection: its gradient is elementwise on every backend."""
@@ -94,17 +122,11 @@ class NegativeLogLikelihoodOp(TypedOp):
         return _mean(-(logp * chosen.astype(logp.type.dtype)).sum(axis=1))
 
 
-class SoftmaxCrossEntropyOp(TypedOp):
+class SoftmaxCrossEntropyOp(_OfLabels):
     """Mean cross-entropy of integer labels from logits: (n, k), (n,) → scalar, log softmax.
 
     The second output is what the gradient needs again.
     """
-
-    def check(self, logits: Variable, labels: Variable) -> None:
-        """Labels are integers, one for each row."""
-        require_ndim(self, "logits", logits, 2)
-        _require_labels(self, labels)
-        require_size(self, "labels", labels, 0, logits.type.shape[0])
 
     def body(self, logits: Variable, labels: Variable) -> list[Variable]:
         """Log softmax, then its negative log-likelihood."""
@@ -117,7 +139,7 @@ class SoftmaxCrossEntropyOp(TypedOp):
         outputs: Sequence[Variable],
         cotangents: Sequence[Variable | None],
     ) -> list[Variable | None]:
-        """g (softmax − onehot) / n, and the pullback of log softmax for the second output."""
+        """G (softmax − onehot) / n, and the pullback of log softmax for the second output."""
         (logits, labels), (_, logp), (g, g_logp) = inputs, outputs, cotangents
         total: Variable | None = None
         if g is not None:
@@ -146,7 +168,7 @@ class DropoutOp(TypedOp):
         self.rate = rate
 
     def body(self, rng: Variable, x: Variable) -> list[Variable]:
-        """y = x · [u ≥ rate] / (1 − rate), with u uniform."""
+        """Y = x · [u ≥ rate] / (1 − rate), with u uniform."""
         shape = [x.shape[i] for i in range(x.type.ndim)]
         dtype = x.type.dtype
         bounds = at.as_tensor(0.0, dtype=dtype), at.as_tensor(1.0, dtype=dtype)
@@ -162,7 +184,7 @@ class MeanSquaredErrorOp(TypedOp):
     def check(self, prediction: Variable, target: Variable) -> None:
         """Shapes must be equal: nothing is broadcast in a loss."""
         a, b = prediction.type.shape, target.type.shape
-        if len(a) != len(b) or any(None not in (p, q) and p != q for p, q in zip(a, b, strict=True)):
+        if len(a) != len(b) or not all(map(compatible, a, b)):
             raise ShapeError(
                 "prediction and target have different shapes",
                 path=current_path(),
@@ -181,15 +203,3 @@ def _mean(x: Variable) -> Variable:
     """The mean over all entries in the dtype of ``x``."""
     size = at.prod(at.stack([x.shape[i] for i in range(x.type.ndim)])) if x.type.ndim else 1
     return x.sum() / at.as_tensor(size).astype(x.type.dtype)
-
-
-def _require_labels(op: TypedOp, labels: Variable) -> None:
-    require_ndim(op, "labels", labels, 1)
-    if "int" not in labels.type.dtype:
-        raise DtypeError(
-            f"{op} takes integer class labels",
-            path=current_path(),
-            expected="integers from 0",
-            got=labels.type.dtype,
-            fix="pass `labels.astype(int)`; one-hot rows: `labels.argmax(axis=1)`",
-        )

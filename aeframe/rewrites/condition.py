@@ -69,11 +69,11 @@ def holds(text: str, names: Mapping[str, Any]) -> bool:
         return True
     try:
         return bool(_value(parse(text), names))
-    except _Unknown:
+    except _UnknownSize:
         return False
 
 
-class _Unknown(Exception):
+class _UnknownSize(Exception):  # noqa: N818 (a signal, not an error)
     pass
 
 
@@ -84,7 +84,7 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
         if node.id not in names:
             raise RewriteError(f"a condition names {node.id}, which the rule does not bind")
         if names[node.id] is None:
-            raise _Unknown
+            raise _UnknownSize
         return names[node.id]
     if isinstance(node, ast.BinOp):
         return _ARITHMETIC[type(node.op)](_value(node.left, names), _value(node.right, names))

@@ -119,6 +119,7 @@ class Term:
     props: tuple[tuple[str, Any], ...] = field(default=())
 
     def __call__(self, *args: Pattern | float) -> Call:
+        """This head on patterns for its inputs; a number stands for a constant."""
         return Call(self, tuple(a if isinstance(a, Pattern) else Literal(float(a)) for a in args))
 
     def __str__(self) -> str:
@@ -236,8 +237,9 @@ def build(pattern: Pattern, bound: Bindings) -> list[Variable]:
     if isinstance(pattern, Rest):
         return list(bound[pattern.name])
     if isinstance(pattern, Each):
-        items = bound[pattern.over]
-        return [v for item in items for v in build(pattern.body, {**bound, pattern.item.name: item})]
+        name = pattern.item.name
+        each = (build(pattern.body, {**bound, name: v}) for v in bound[pattern.over])
+        return [v for made in each for v in made]
     if isinstance(pattern, Literal):
         return [as_variable(pattern.value)]
     if not isinstance(pattern, Call):

@@ -35,7 +35,8 @@ def interpret(graph: Graph) -> Graph:
 
 def inference(graph: Graph) -> Graph:
     """The inference phase: dropout removed, running statistics frozen; cells that no longer
-    change are no updates."""
+    change are no updates.
+    """
     made = Greedy(INFERENCE, name="inference")(graph)[0]
     kept = {cell: v for cell, v in made.updates.items() if v is not cell}
     return Graph(made.inputs, made.outputs, kept, made.names)

@@ -1,0 +1,286 @@
+"""Trainer: builds the training graph of a Module and runs the loop.
+
+It chooses passes and asks the backend for programs; it never looks at layers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from aesara.graph.basic import Variable
+from aesara.tensor.type import TensorType
+from tqdm.auto import tqdm
+
+from aeframe.backends import Backend, Program, as_backend, to_numpy
+from aeframe.core.cells import Parameter, Store
+from aeframe.core.errors import ArgumentError, GradientError, StateError
+from aeframe.core.grad import grad, is_float
+from aeframe.core.graph import Graph
+from aeframe.core.module import Module
+from aeframe.core.structure import walk
+from aeframe.core.trace import tracing
+from aeframe.rewrites import inference, interpret
+from aeframe.train.data import Arrays, as_arrays, batches, validate
+from aeframe.train.history import History
+from aeframe.train.metrics import Metric
+from aeframe.train.optimizers import Optimizer
+
+Loss = Callable[[Variable, Variable], Variable]
+
+
+class Trainer:
+    """What ``model.compile(...)`` sets up and ``model.fit(...)`` runs.
+
+    Parameters
+    ----------
+    module
+        The model; its last input in ``fit`` is the target.
+    optimizer
+        For instance ``Adam(1e-3)``.
+    loss
+        ``loss(prediction, target)``, a scalar.
+    metrics
+        Averages to report beside the loss.
+    backend
+        A name or a :class:`Backend`; JAX if none is current.
+    seed
+        Of parameters, dropout and the order of rows.
+
+    Raises
+    ------
+    ArgumentError
+        When an argument is of the wrong kind.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        optimizer: Optimizer,
+        loss: Loss,
+        metrics: Sequence[Metric] = (),
+        backend: str | Backend | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise ArgumentError("not an optimizer", expected="ae.Adam(1e-3)", got=repr(optimizer))
+        if not callable(loss):
+            raise ArgumentError(
+                "not a loss", expected="a function such as nn.softmax_cross_entropy", got=repr(loss)
+            )
+        for metric in metrics:
+            if not isinstance(metric, Metric):
+                raise ArgumentError("not a metric", expected="ae.Accuracy()", got=repr(metric))
+        self.module, self.optimizer, self.loss = module, optimizer, loss
+        self.metrics, self.seed, self.epoch = tuple(metrics), seed, 0
+        self.backend = as_backend(backend)
+        module._backend = self.backend  # type: ignore[attr-defined]
+        self._programs: dict[Any, Program] = {}
+
+    @property
+    def store(self) -> Store:
+        """All cells: the model's, and the optimizer's under ``optimizer``."""
+        own = {f"optimizer.{p}": c for p, c in walk(self.optimizer) if hasattr(c, "initialize")}
+        return Store({**self.module.store, **own})
+
+    def graph(self, types: Sequence[TensorType]) -> Graph:
+        """The training graph before the optimizer: loss and metric terms of one batch.
+
+        Raises
+        ------
+        GradientError
+            When the loss is not a scalar.
+        """
+        inputs = [t(name=n) for t, n in zip(types, _names(len(types)), strict=True)]
+        *arguments, target = inputs
+        with tracing() as trace:
+            prediction = self.module(*arguments)
+            cost = self.loss(prediction, target)
+            terms = [t for m in self.metrics for t in m.terms(prediction, target)]
+        if not isinstance(cost, Variable) or not is_float(cost) or cost.type.ndim != 0:
+            raise GradientError(
+                f"the loss {getattr(self.loss, '__name__', self.loss)} is not a scalar",
+                expected="one floating-point number for a batch",
+                got=str(getattr(cost, "type", type(cost).__name__)),
+                fix="take `.mean()` of it",
+            )
+        return interpret(Graph(tuple(inputs), (cost, *terms), dict(trace.updates)))
+
+    def trained(self, graph: Graph) -> dict[str, Parameter]:
+        """The parameters of the model that are in ``graph`` and not frozen, by path."""
+        used = set(_leaf_cells(graph))
+        found = {
+            p: c
+            for p, c in self.module.store.items()
+            if isinstance(c, Parameter) and c.trainable and c in used
+        }
+        if not found:
+            raise StateError(
+                "there is nothing to train",
+                path=type(self.module).__name__,
+                fix="make a Parameter of what is to be learned, or unfreeze some",
+            )
+        return found
+
+    def with_step(self, graph: Graph) -> Graph:
+        """``graph`` with one optimizer step among its updates, on the unconstrained scale."""
+        parameters = self.trained(graph)
+        self.optimizer.prepare(parameters)
+        import aesara.tensor as at
+
+        free = {c: c.support.inverse(c, at) for c in parameters.values()}
+        bounded = {c: c.support.forward(u) for c, u in free.items() if u is not c}
+        cost = graph.replay(bounded).outputs[0] if bounded else graph.outputs[0]
+        gradients = grad(cost, list(free.values()))
+        moved, slots = self.optimizer.updates(list(parameters), list(free.values()), gradients)
+        values = {
+            c: c.support.forward(u) for c, u in zip(parameters.values(), moved, strict=True)
+        }
+        return Graph(graph.inputs, graph.outputs, {**graph.updates, **values, **slots})
+
+    def program(self, kind: str, arrays: Arrays) -> Program:
+        """The program ``train`` or ``evaluate`` for arrays of these shapes, compiled once."""
+        trainable = tuple(c.trainable for _, c in walk(self.module) if isinstance(c, Parameter))
+        key = (kind, trainable, *((a.shape, a.dtype) for a in arrays))
+        if key not in self._programs:
+            graph = self.graph([TensorType(str(a.dtype), a.shape) for a in arrays])
+            validate(graph, arrays)
+            graph = self.with_step(graph) if kind == "train" else inference(graph)
+            self.store.initialize(self.seed)
+            made = self.backend.compile(graph.inputs, graph.outputs, dict(graph.updates))
+            self._programs[key] = made
+        return self._programs[key]
+
+    def arrays(self, data: Sequence[Any]) -> Arrays:
+        """Data checked and in the dtype of the model."""
+        if len(data) < 2:
+            raise ArgumentError("inputs and a target are needed", expected="x, y", got=len(data))
+        return as_arrays(data, _names(len(data)), self.module.find_dtype())
+
+    def train_on_batch(self, *data: Any) -> dict[str, Any]:
+        """One step on one batch; the logs are read from the device when they are used."""
+        arrays = self.arrays(data)
+        return self._logs([self.program("train", arrays)(*arrays)])
+
+    def fit(
+        self,
+        *data: Any,
+        epochs: int = 1,
+        batch_size: int = 32,
+        validation_data: Sequence[Any] | None = None,
+        progress: bool = True,
+    ) -> History:
+        """Train on ``(x, ..., y)``; returns the :class:`History`.
+
+        Parameters
+        ----------
+        data
+            Inputs, then the target; arrays of one length.
+        epochs, batch_size
+            Passes over the data, and rows in a step. The order of rows is drawn anew each epoch.
+        validation_data
+            A tuple ``(x, ..., y)`` to evaluate after each epoch.
+        progress
+            Whether to show a bar.
+
+        Raises
+        ------
+        DataError
+            When the data holds NaN, labels out of range, or arrays of different lengths.
+        """
+        arrays = self.arrays(data)
+        size = min(batch_size, len(arrays[0]))
+        first = tuple(a[:size] for a in arrays)
+        validate(self.graph([TensorType(str(a.dtype), a.shape) for a in first]), arrays)
+        history = History()
+        steps = -(-len(arrays[0]) // size)
+        with tqdm(total=epochs * steps, disable=not progress, unit="step") as bar:
+            for _ in range(epochs):
+                rng = np.random.default_rng([self.seed, self.epoch])
+                order = rng.permutation(len(arrays[0]))
+                logs = self._epoch(arrays, size, order, bar)
+                if validation_data is not None:
+                    found = self.evaluate(*validation_data, batch_size=batch_size)
+                    logs |= {f"val_{name}": value for name, value in found.items()}
+                self.epoch += 1
+                history.append(logs)
+                bar.set_postfix({k: f"{v:.4g}" for k, v in logs.items()})
+        return history
+
+    def _epoch(self, arrays: Arrays, size: int, order: Any, bar: Any) -> dict[str, float]:
+        results, weights, shown = [], [], time.monotonic()
+        for batch in batches(arrays, size, order):
+            results.append(self.program("train", batch)(*batch))
+            weights.append(len(batch[0]))
+            bar.update()
+            if time.monotonic() - shown > 0.5:
+                shown = time.monotonic()
+                bar.set_postfix(loss=f"{float(to_numpy(results[-1][0])):.4g}")
+        return self._logs(results, weights)
+
+    def evaluate(self, *data: Any, batch_size: int = 256) -> dict[str, float]:
+        """Loss and metrics on data, in the inference phase."""
+        arrays = self.arrays(data)
+        pieces = list(batches(arrays, min(batch_size, len(arrays[0]))))
+        results = [self.program("evaluate", batch)(*batch) for batch in pieces]
+        return self._logs(results, [len(batch[0]) for batch in pieces])
+
+    def _logs(
+        self, results: Sequence[Sequence[Any]], weights: Sequence[int] = (1,)
+    ) -> dict[str, Any]:
+        """Averages over batches: of the loss by rows, of each metric by its own weight."""
+        if len(results) == 1 and not self.metrics:
+            return {"loss": results[0][0]}
+        table = np.array([[float(to_numpy(v)) for v in row] for row in results])
+        logs = {"loss": float(np.average(table[:, 0], weights=weights))}
+        for i, metric in enumerate(self.metrics):
+            total, weight = table[:, 1 + 2 * i].sum(), table[:, 2 + 2 * i].sum()
+            logs[metric.name] = float(total / weight)
+        return logs
+
+
+def predict(module: Module, *data: Any, batch_size: int = 256) -> Any:
+    """The outputs of ``module`` on data, in batches, in the inference phase.
+
+    The last batch is filled up with its last row, so that it needs no program of its own.
+    """
+    names = _names(len(data) + 1)[:-1]
+    arrays = as_arrays(data, names, module.find_dtype())
+    n = len(arrays[0])
+    size = min(batch_size, n)
+    parts = []
+    for batch in batches(arrays, size):
+        missing = size - len(batch[0])
+        filled = tuple(np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for a in batch)
+        parts.append(np.asarray(module(*filled))[: len(batch[0])])
+    return np.concatenate(parts)
+
+
+def trainer_of(module: Module) -> Trainer:
+    """The Trainer that ``module.compile`` made.
+
+    Raises
+    ------
+    StateError
+        When the module has not been compiled.
+    """
+    trainer = getattr(module, "_trainer", None)
+    if trainer is None:
+        raise StateError(
+            f"{type(module).__name__} has not been compiled",
+            fix="model.compile(optimizer=ae.Adam(1e-3), loss=nn.softmax_cross_entropy)",
+        )
+    return trainer
+
+
+def _names(n: int) -> list[str]:
+    inputs = ["x"] if n == 2 else [f"x{i}" for i in range(n - 1)]
+    return [*inputs, "y"]
+
+
+def _leaf_cells(graph: Graph) -> list[Any]:
+    from aeframe.core.cells import cells
+
+    return cells(graph.results)
