@@ -34,6 +34,7 @@ DEFAULT = "jax"
 _CURRENT: ContextVar[tuple[Backend, ...]] = ContextVar("aeframe_backends", default=())
 
 Executable = Callable[[list[Any], list[Any], Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]]
+Mapped = Callable[[list[Any], Sequence[Any], Sequence[Any]], list[Any]]
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,27 @@ class Backend(ABC):
         destroy), of ``fixed``, and the inputs; it returns the outputs and the new values.
         """
 
+    def random_states(self, entropy: Sequence[int], n: int) -> Any:
+        """``n`` independent random states, rows for an input of :meth:`Program.map`."""
+        return np.random.default_rng(list(entropy)).spawn(n)
+
+    def mapped(self, run: Executable, count: int) -> Mapped:
+        """Make ``run``, which updates nothing, run once per row of its first ``count`` inputs.
+
+        The result is called with the values of the cells, the rows and the other inputs; it
+        returns each output with a leading axis.
+        """
+
+        def loop(values: list[Any], rows: Sequence[Any], rest: Sequence[Any]) -> list[Any]:
+            # copies: a program may reuse the memory of its outputs
+            made = [
+                [np.array(o) for o in run([], values, [*row, *rest])[0]]
+                for row in zip(*rows, strict=True)
+            ]
+            return [np.stack(column) for column in zip(*made, strict=True)]
+
+        return loop
+
     def compile(
         self,
         inputs: Sequence[Variable],
@@ -153,6 +175,7 @@ class Program:
         require_leaves(graph, [*self.updated, *self.fixed])
         self.compilations = 0
         self._executables: dict[Any, Executable] = {}
+        self._mapped: dict[Any, Mapped] = {}
 
     def __call__(self, *arrays: Any) -> Sequence[Any]:
         """Run on arrays; the outputs are arrays as the backend keeps them.
@@ -173,6 +196,34 @@ class Program:
         for cell, value in zip(self.updated, states, strict=True):
             cell.data = value
         return outputs
+
+    def map(self, rows: Sequence[Any], *rest: Any) -> list[Any]:
+        """Run once for each entry along the first axis of ``rows``, which are the first inputs.
+
+        ``rest`` are the other inputs, the same in every run. Rows of random states come from
+        :meth:`Backend.random_states`. The outputs have that leading axis.
+
+        Raises
+        ------
+        StateError
+            When the program updates cells: runs side by side have no order.
+
+        >>> import aesara.tensor as at
+        >>> x, y = at.dscalars("x", "y")
+        >>> double = Backend("c").compile([x, y], [2.0 * x + y])
+        >>> double.map([np.array([1.0, 2.0])], np.array(0.5))
+        [array([2.5, 4.5])]
+        """
+        if self.updated:
+            raise StateError("a program that updates cells cannot be mapped over rows")
+        signature = (len(rows), *((a.shape, a.dtype) for a in rest))
+        signature += tuple((a.shape[1:], a.dtype) for a in rows if hasattr(a, "shape"))
+        run = self._mapped.get(signature)
+        if run is None:
+            first = [a[0] if hasattr(a, "shape") else a for a in rows]
+            executable = self._compile([*first, *rest])
+            run = self._mapped[signature] = self.backend.mapped(executable, len(rows))
+        return run([self.backend.load(c) for c in self.fixed], list(rows), list(rest))
 
     def _compile(self, arrays: Sequence[Any]) -> Executable:
         graph = self.graph

@@ -9,6 +9,7 @@ from typing import Any
 import aesara
 import numpy as np
 from aesara.graph.basic import Variable
+from aesara.tensor.random.type import RandomGeneratorType
 
 from aeframe.backends.base import Backend, Diagnosis, Executable
 from aeframe.compat import compile_cache_is_cold
@@ -47,7 +48,9 @@ class CBackend(Backend):
         arrays = graph.inputs[: len(graph.inputs) - len(updated) - len(fixed)]
         given = [
             *(aesara.In(v, mutable=True, borrow=True) for v in updated),
-            *(aesara.In(v, borrow=True) for v in (*fixed, *arrays)),
+            *(aesara.In(v, borrow=True) for v in fixed),
+            # a random state that is passed in is spent: copies would cost more than the draws
+            *(aesara.In(v, mutable=_is_random(v), borrow=True) for v in arrays),
         ]
         outputs = [aesara.Out(v, borrow=True) for v in graph.results]
         function = aesara.function(given, outputs, mode="FAST_RUN", on_unused_input="ignore")
@@ -55,10 +58,18 @@ class CBackend(Backend):
         n = len(graph.outputs)
 
         def run(states: list[Any], values: list[Any], inputs: Sequence[Any]) -> Any:
-            results = function(*states, *values, *(np.asarray(a) for a in inputs))
+            results = function(*states, *values, *map(_plain, inputs))
             return results[:n], results[n:]
 
         return run
+
+
+def _is_random(variable: Variable) -> bool:
+    return isinstance(variable.type, RandomGeneratorType)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, np.random.Generator) else np.asarray(value)
 
 
 def _announce_cold_cache() -> None:

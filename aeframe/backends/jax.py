@@ -16,7 +16,7 @@ import numpy as np
 from aesara.graph.basic import Apply, Constant, Variable
 from aesara.tensor.random.op import RandomVariable
 
-from aeframe.backends.base import Backend, Diagnosis, Executable, implementation
+from aeframe.backends.base import Backend, Diagnosis, Executable, Mapped, implementation
 from aeframe.core.cells import Cell, RandomState
 from aeframe.core.errors import UnsupportedError
 from aeframe.core.graph import Graph, toposort
@@ -60,6 +60,19 @@ class JaxBackend(Backend):
             # a copy: on the CPU asarray may share NumPy's memory, which donation would destroy
             cell.data = self._jax.numpy.array(cell.numpy())
         return cell.data
+
+    def random_states(self, entropy: Sequence[int], n: int) -> Any:
+        """``n`` keys split from one."""
+        words = np.random.SeedSequence(list(entropy)).generate_state(2)
+        return {"jax_state": self._jax.random.split(self._jax.numpy.asarray(words), n)}
+
+    def mapped(self, run: Executable, count: int) -> Mapped:
+        """All rows at once, as one vectorized program."""
+
+        def each(values: list[Any], rows: Sequence[Any], rest: Sequence[Any]) -> Any:
+            return list(run([], values, [*rows, *rest])[0])
+
+        return self._jax.jit(self._jax.vmap(each, in_axes=(None, 0, None)))
 
     def executable(
         self, graph: Graph, updated: Sequence[Variable], fixed: Sequence[Variable]

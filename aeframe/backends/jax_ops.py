@@ -13,6 +13,7 @@ from aesara.graph.basic import Apply
 from aesara.link.jax.dispatch import jax_funcify
 from aesara.link.jax.dispatch.random import jax_sample_fn
 from aesara.scalar.basic import Add, FloorDivide, Mod, Mul, Sub
+from aesara.tensor.basic import Eye
 from aesara.tensor.elemwise import DimShuffle, Elemwise
 from aesara.tensor.math import MaxAndArgmax
 
@@ -56,6 +57,12 @@ def max_and_argmax(op: MaxAndArgmax, **_: Any) -> Callable[..., Any]:
         return jnp.max(x, axis=axes), jnp.argmax(flat, axis=-1)
 
     return call
+
+
+@jax_funcify.register(Eye)
+def eye(op: Eye, **_: Any) -> Callable[..., Any]:
+    """Ones on diagonal k; JAX compares in the dtype of k, and int8 wraps around at 256."""
+    return lambda n, m, k: jnp.eye(int(n), int(m), int(k), dtype=op.dtype)
 
 
 _ARITHMETIC: dict[type, Callable[..., Any]] = {

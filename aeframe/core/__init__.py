@@ -9,9 +9,10 @@ from aeframe.core.module import Module, graph_method, lower
 from aeframe.core.ops import IntermediateOp, IntermediateType, Pullback, TypedOp
 from aeframe.core.outline import OutlinedOp, outline
 from aeframe.core.structure import Structure, register
-from aeframe.core.supports import Interval, Positive, Real, Simplex, Support
+from aeframe.core.supports import Binary, Interval, Positive, Real, Simplex, Support
 
 __all__ = [
+    "Binary",
     "Cell",
     "Graph",
     "IntermediateOp",

@@ -143,6 +143,13 @@ class DensityError(AeframeError, ValueError):
     """No log density could be found for a variable of a Model."""
 
 
+class CircuitError(AeframeError, ValueError):
+    """A circuit is not smooth or not decomposable, or the weights of a Sum do not add up to 1.
+
+    Wrong: ``Bernoulli(0, 0.5) * Bernoulli(0, 0.5)``. Right: a column of its own for each.
+    """
+
+
 class FitError(AeframeError, RuntimeError):
     """An optimization or a search ended without any usable answer."""
 

@@ -248,7 +248,10 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     header, values = read(path)
     try:
-        return _Decoder(values).decode(header["root"])
+        made = _Decoder(values).decode(header["root"])
+        if not isinstance(made, Structure):
+            raise FileError("the file holds no Module")
+        return made
     except FileError as error:
         raise FileError(error.problem, path=os.fspath(path), fix=error.fix) from error
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:

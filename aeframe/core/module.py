@@ -44,11 +44,12 @@ class Module(Structure):
     """
 
     passes: tuple[Any, ...] = ()
+    __call__: Callable[..., Any]
 
     def __init_subclass__(cls, typed: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "__call__" in vars(cls):
-            call = vars(cls)["__call__"]
+        call = vars(cls).get("__call__")
+        if call is not None and not hasattr(call, "builds_graph"):
             setattr(cls, "__call__", graph_method(_as_typed_op(call) if typed else call))  # noqa: B010
 
     def modules(self) -> dict[str, Module]:
@@ -200,28 +201,34 @@ def graph_method(method: M) -> M:
                 from aeframe.backends import run
 
                 return run(self, method.__name__, args, kwargs)
+        trace = current_trace()
+        inside = trace is not None and any(m is self for m in trace.stack)
+        known = len(trace.sites) if trace else 0
         with calling(self, path_of(self)):
             made = method(self, *args, **kwargs)
-            return _rewritten(self, [v for v in given if isinstance(v, Variable)], made)
+            if inside or not self.passes:  # a method of its own called it: the outer one rewrites
+                return made
+            return _rewritten(self, [v for v in given if isinstance(v, Variable)], made, known)
 
     call.builds_graph = True  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
 
 
-def _rewritten(module: Module, inputs: list[Variable], made: Any) -> Any:
-    """``made`` after the passes of ``module``."""
-    if not module.passes:
-        return made
+def _rewritten(module: Module, inputs: list[Variable], made: Any, known: int) -> Any:
+    """``made``, and the sites recorded after the first ``known``, after the passes of ``module``."""
     trace = current_trace()
     assert trace is not None
-    outputs = list(flatten(made))
+    sites = list(trace.sites)[known:]
+    outputs = [*flatten(made), *(trace.sites[name] for name in sites)]
     graph = Graph(tuple(inputs), tuple(outputs), trace.updates)
     for each in module.passes:
         graph, report = each(graph)
         trace.reports.append(report)
     trace.updates.clear()
     trace.updates.update(graph.updates)
-    return unflatten(made, iter(graph.outputs))
+    n = len(graph.outputs) - len(sites)
+    trace.sites.update(zip(sites, graph.outputs[n:], strict=True))
+    return unflatten(made, iter(graph.outputs[:n]))
 
 
 def flatten(value: Any) -> Iterator[Variable]:
@@ -299,7 +306,10 @@ def lower_with_reports(
     with tracing() as trace:
         made = getattr(module, method)(*args, **kwargs)
     inputs = tuple(v for v in (*args, *kwargs.values()) if isinstance(v, Variable))
-    return Graph(inputs, tuple(flatten(made)), dict(trace.updates)), made, trace.reports
+    outputs = tuple(flatten(made))
+    named = isinstance(made, dict) and len(made) == len(outputs)
+    names = tuple(map(str, made)) if named else ()
+    return Graph(inputs, outputs, dict(trace.updates), names), made, trace.reports
 
 
 def _as_typed_op(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,15 +14,17 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 import aesara.tensor as at
+import numpy as np
+from aesara.compile.builders import infer_shape
 from aesara.gradient import DisconnectedType
-from aesara.graph.basic import Apply, Constant, Variable
+from aesara.graph.basic import Apply, Variable
 from aesara.graph.op import Op
 from aesara.graph.type import Type
 from aesara.tensor.math import Prod, Sum
 
 from aeframe.core.errors import AeframeError, BodyError, IntermediateError, ShapeError
-from aeframe.core.grad import connections, float_literals_like, is_float, reached, vjp
-from aeframe.core.graph import Merger, remake, replay, toposort
+from aeframe.core.grad import float_literals_like, is_float, reached, vjp
+from aeframe.core.graph import Merger, replay, toposort
 from aeframe.core.shapes import compatible, fold_shapes, is_tensor, shape_text
 from aeframe.core.trace import current_path
 
@@ -210,8 +212,13 @@ class TypedOp(Op):
                 tuple(at.constant(s, dtype="int64") for s in o.type.shape) if is_tensor(o) else None
                 for o in node.outputs
             ]
-        inlined = self.inline(node.inputs)
-        return [tuple(o.shape[i] for i in range(o.type.ndim)) for o in inlined]
+        body = body_of(self, _types(node.inputs))
+        sizes = [s if s is None else tuple(at.lscalar() for _ in s) for s in shapes]
+        found = infer_shape(body.outputs, body.inputs, sizes)
+        known = dict(zip(body.inputs, node.inputs, strict=True))
+        for fresh, given in zip(sizes, shapes, strict=True):
+            known.update(zip(fresh or (), given or (), strict=True))
+        return [s if s is None else tuple(replay(s, known)) for s in found]
 
     def perform(self, node: Apply, inputs: Sequence[Any], storage: list[list[Any]]) -> None:
         """Run the body, compiled once for each set of input types."""
@@ -289,6 +296,17 @@ class IntermediateType(Type):
 
     hint = "apply an interpretation to it first"
 
+    def example(self, rng: np.random.Generator) -> Variable:
+        """A random value of this type with parameters drawn at random, to test equalities on."""
+        raise NotImplementedError(f"{type(self).__name__} has no example")
+
+    def observe(self, variable: Variable, rng: np.random.Generator) -> list[Variable]:
+        """Tensors that tell two values of this type apart: what interpretations make of them.
+
+        Equal generators give equal inputs, so that both sides of an equality can be observed.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be observed")
+
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
 
@@ -300,10 +318,14 @@ class IntermediateType(Type):
 
 
 class IntermediateOp(Op):
-    """A typed Op whose value is a kernel, a circuit or a measure; see :class:`IntermediateType`."""
+    """A typed Op whose value is a kernel, a circuit or a measure; see :class:`IntermediateType`.
+
+    Where the order of its inputs means nothing (``unordered``), patterns match in any order.
+    """
 
     __props__: tuple[str, ...] = ()
     out_type: IntermediateType
+    unordered = False
 
     def check(self, *inputs: Variable) -> None:
         """Refuse wrong inputs."""
@@ -368,20 +390,3 @@ def require_size(op: Op, name: str, variable: Variable, axis: int, size: int | N
             got=shape_text(shape),
             fix=f"`{name}` needs {size} entries along axis {axis}",
         )
-
-
-__all__ = [
-    "Body",
-    "Constant",
-    "IntermediateOp",
-    "IntermediateType",
-    "Pullback",
-    "TypedOp",
-    "as_variable",
-    "body_of",
-    "connections",
-    "remake",
-    "require_ndim",
-    "require_size",
-    "single_precision_sums",
-]

@@ -243,6 +243,7 @@ def encode_graph(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> dic
             fix="list them among the inputs",
         )
     ids: dict[Variable, int] = {v: i for i, v in enumerate(inputs)}
+    ops: dict[Op, int] = {}
     constants: list[Any] = []
     nodes: list[Any] = []
 
@@ -258,7 +259,7 @@ def encode_graph(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> dic
             ids[out] = len(ids)
         nodes.append(
             [
-                encode_op(node.op),
+                ops.setdefault(node.op, len(ops)),
                 arguments,
                 [[ids[o], encode_type(o.type)] for o in node.outputs],
                 getattr(node.tag, "path", None),
@@ -267,6 +268,7 @@ def encode_graph(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> dic
     results = [number(v) for v in outputs]
     return {
         "inputs": [encode_type(v.type) for v in inputs],
+        "ops": [encode_op(op) for op in ops],
         "constants": constants,
         "nodes": nodes,
         "outputs": results,
@@ -292,9 +294,10 @@ def decode_graph(data: Mapping[str, Any]) -> tuple[list[Variable], list[Variable
         known: dict[int, Variable] = dict(enumerate(inputs))
         for i, kind, value in data["constants"]:
             known[int(i)] = _decode_constant([kind, value])
+        ops = [decode_op(op) for op in data["ops"]]
         for op, arguments, outs, path in data["nodes"]:
             kinds = [decode_type(t) for _, t in outs]
-            node = Apply(decode_op(op), [known[i] for i in arguments], [k() for k in kinds])
+            node = Apply(ops[op], [known[i] for i in arguments], [k() for k in kinds])
             node.tag.path = path
             known.update((int(i), out) for (i, _), out in zip(outs, node.outputs, strict=True))
         return inputs, [known[int(i)] for i in data["outputs"]]

@@ -16,13 +16,14 @@ from aesara.compile.builders import infer_shape
 from aesara.graph.basic import Apply, Constant, NoParams, Variable
 from aesara.graph.null_type import NullType
 from aesara.scalar.basic import ScalarConstant, ScalarType
-from aesara.tensor.shape import Shape, Shape_i, shape_i
+from aesara.tensor.shape import Shape, Shape_i
 from aesara.tensor.type import TensorType
 from aesara.tensor.var import TensorConstant
 
 from aeframe.core.errors import ShapeError
 from aeframe.core.graph import Graph, Merger, replay, toposort
 
+_SIZE = TensorType("int64", ())
 FOLD_LIMIT = 4096  # elements: shapes and index vectors, never weights
 
 
@@ -67,12 +68,13 @@ def evaluate(variable: Variable) -> Any:
                 arguments.append(values[v])
             else:
                 return None
-        for out, value in zip(node.outputs, _perform(node, arguments), strict=True):
+        for out, value in zip(node.outputs, perform(node, arguments), strict=True):
             values[out] = value
     return values[variable]
 
 
-def _perform(node: Apply, arguments: list[Any]) -> list[Any]:
+def perform(node: Apply, arguments: list[Any]) -> list[Any]:
+    """The outputs of one Apply on values, through the Op's Python implementation."""
     storage: list[list[Any]] = [[None] for _ in node.outputs]
     parameters = node.run_params()
     extra = () if parameters is NoParams else (parameters,)
@@ -86,16 +88,14 @@ def narrow(node: Apply) -> Apply:
     if not unknown or not hasattr(node.op, "infer_shape"):
         return node
     sizes = [
-        tuple(
-            shape_i(v, i) if s is None else TensorConstant(TensorType("int64", ()), np.asarray(s))
-            for i, s in enumerate(v.type.shape)
-        )
+        tuple(_SIZE() if s is None else TensorConstant(_SIZE, np.asarray(s)) for s in v.type.shape)
         if is_tensor(v)
         else None
         for v in node.inputs
     ]
     try:
-        found = infer_shape(unknown, node.inputs, sizes)
+        known = dict(zip(node.inputs, sizes, strict=True))  # x may be there twice: x * x
+        found = infer_shape(unknown, list(known), list(known.values()))
     except (NotImplementedError, AttributeError):  # an Op that cannot say: keep what we have
         return node
     for out, shape in zip(unknown, found, strict=True):
@@ -146,7 +146,7 @@ def fold_shapes(node: Apply, inputs: list[Variable]) -> Sequence[Variable] | Non
         return None
     if not all(_foldable(o) for o in node.outputs):
         return None
-    values = _perform(node, [v.data for v in inputs])
+    values = perform(node, [v.data for v in inputs])
     return [_constant(o, v) for o, v in zip(node.outputs, values, strict=True)]
 
 

@@ -18,7 +18,7 @@ from aeframe.core.structure import branches
 def render(table: Table, width: int = 100) -> str:
     """A rich table as text, without colours, at most ``width`` wide."""
     stream = io.StringIO()
-    Console(file=stream, width=width, color_system=None).print(table)
+    Console(file=stream, width=width, color_system=None, markup=False).print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
 
 

@@ -6,7 +6,7 @@ Optimizers and samplers work on the unconstrained scale ``u``; the value is ``fo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 
 import aesara.tensor as at
 import numpy as np
@@ -21,7 +21,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Support(Structure):
-    """All real numbers; the map is the identity."""
+    """All real numbers; the map is the identity.
+
+    ``discrete`` supports have no such map: nothing moves smoothly between their points.
+    """
+
+    discrete: ClassVar[bool] = False
 
     def forward(self, u: Variable) -> Variable:
         """The value of an unconstrained ``u``, symbolically."""
@@ -132,3 +137,22 @@ class Simplex(Support):
         """Positive, and the last axis sums to 1."""
         total = np.sum(value, axis=-1)
         return bool(np.all(value > 0) and np.allclose(total, 1.0, atol=1e-5))
+
+
+@dataclass(frozen=True)
+class Binary(Support):
+    """The numbers 0 and 1.
+
+    >>> Binary().contains(np.array([0, 1])), Binary().contains(np.array(0.5))
+    (True, False)
+    """
+
+    discrete: ClassVar[bool] = True
+
+    def forward(self, u: Variable) -> NoReturn:
+        """Refuse: no smooth map leads onto two points."""
+        raise DataError("a binary value has no unconstrained scale", expected="a real support")
+
+    def contains(self, value: Array) -> bool:
+        """Every entry is 0 or 1."""
+        return bool(np.all((np.asarray(value) == 0) | (np.asarray(value) == 1)))

@@ -17,9 +17,13 @@ from aesara.graph.basic import Variable
 
 @dataclass
 class Trace:
-    """The cells updated so far, the modules being called (outermost first) and their reports."""
+    """The cells updated so far, the modules being called (outermost first) and their reports.
+
+    ``sites`` are the named variables of the Models that were called, in order.
+    """
 
     updates: dict[Variable, Variable] = field(default_factory=dict)
+    sites: dict[str, Variable] = field(default_factory=dict)
     stack: list[object] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     reports: list[Any] = field(default_factory=list)

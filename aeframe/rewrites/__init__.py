@@ -2,7 +2,7 @@
 
 from aeframe.rewrites.diff import Diff, diff
 from aeframe.rewrites.passes import Greedy, Pass, Pipeline
-from aeframe.rewrites.pattern import Each, Prop, Rest, Var, term
+from aeframe.rewrites.pattern import Each, New, Prop, Rest, Var, term
 from aeframe.rewrites.report import Explanation, Report, Step, describe
 from aeframe.rewrites.rule import Alternative, Equality, Rule, alternatives, find_rule
 from aeframe.rewrites.standard import (
@@ -26,6 +26,7 @@ __all__ = [
     "Equality",
     "Explanation",
     "Greedy",
+    "New",
     "Pass",
     "Pipeline",
     "Prop",

@@ -7,8 +7,9 @@ the right. ``Var("x", "n i")`` stands for any tensor of two dimensions and names
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,22 @@ class Each(Pattern):
 
 
 @dataclass(frozen=True)
+class New(Pattern):
+    """A new Module on the right of a rule: its ``expression()``, with parameters of its own.
+
+    Attributes
+    ----------
+    module
+        The class, made with its default values.
+    frozen
+        Parameters that stay out of training.
+    """
+
+    module: type[Any]
+    frozen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Prop(Pattern):
     """A hyperparameter, or with :class:`Term` ``op=`` a whole Op: bound left, used right."""
 
@@ -131,10 +148,21 @@ class Term:
 def term(head: type[Op] | Op | Prop, bind: Prop | None = None, **props: Any) -> Term:
     """The head of a pattern: ``term(DropoutOp, rate=Prop("r"))(rng, x)``.
 
-    >>> import aesara.tensor as at
-    >>> str(term(at.dot)(Var("a", "n k"), Var("b", "k m")))[:4]
-    'dot('
+    Raises
+    ------
+    RewriteError
+        When the head is not an Op: ``at.dot`` is a function that makes a ``Dot``.
+
+    >>> from aesara.tensor.math import Dot
+    >>> str(term(Dot)(Var("a", "n k"), Var("b", "k m")))[:4]
+    'Dot('
     """
+    if not isinstance(head, Op | Prop) and not (isinstance(head, type) and issubclass(head, Op)):
+        raise RewriteError(
+            "the head of a pattern is not an Op",
+            expected="an Op class, such as DenseOp, or an Op, such as at.exp",
+            got=repr(head),
+        )
     return Term(head, bind, tuple(sorted(props.items())))
 
 
@@ -157,22 +185,42 @@ def match_node(pattern: Call, node: Apply, bound: Bindings) -> Bindings | None:
     """The bindings under which ``pattern`` is the Apply ``node``; or ``None``."""
     found = _match_head(pattern.term, node.op, bound)
     args, inputs = pattern.args, node.inputs
-    rest = bool(args) and isinstance(args[-1], Rest)
+    rest = args[-1] if args and isinstance(args[-1], Rest) else None
     fixed = args[:-1] if rest else args
     if found is None or len(inputs) < len(fixed) or (not rest and len(inputs) != len(fixed)):
         return None
-    for inner, variable in zip(fixed, inputs, strict=False):
-        found = match(inner, variable, found)
+    for chosen in _orders(node, len(fixed)):
+        extended = _match_inputs(fixed, rest, inputs, chosen, found)
+        if extended is not None:
+            return extended
+    return None
+
+
+def _orders(node: Apply, n: int) -> Iterator[tuple[int, ...]]:
+    """Which inputs the first ``n`` patterns stand for: the first, or any where order is free."""
+    if getattr(node.op, "unordered", False):
+        return permutations(range(len(node.inputs)), n)
+    return iter([tuple(range(n))])
+
+
+def _match_inputs(
+    fixed: Sequence[Pattern],
+    rest: Rest | None,
+    inputs: Sequence[Variable],
+    chosen: tuple[int, ...],
+    bound: Bindings,
+) -> Bindings | None:
+    found: Bindings | None = bound
+    for inner, i in zip(fixed, chosen, strict=True):
+        found = match(inner, inputs[i], found)  # type: ignore[arg-type]
         if found is None:
             return None
-    if rest:
-        last = args[-1]
-        assert isinstance(last, Rest)
-        remaining = tuple(inputs[len(fixed) :])
-        if found.get(last.name, remaining) != remaining:
-            return None
-        found = {**found, last.name: remaining}
-    return found
+    if rest is None or found is None:
+        return found
+    remaining = tuple(v for i, v in enumerate(inputs) if i not in chosen)
+    if found.get(rest.name, remaining) != remaining:
+        return None
+    return {**found, rest.name: remaining}
 
 
 def _match_head(head: Term, op: Op, bound: Bindings) -> Bindings | None:
@@ -242,6 +290,11 @@ def build(pattern: Pattern, bound: Bindings) -> list[Variable]:
         return [v for made in each for v in made]
     if isinstance(pattern, Literal):
         return [as_variable(pattern.value)]
+    if isinstance(pattern, New):
+        made = pattern.module()
+        for path in pattern.frozen:
+            made.freeze(path)
+        return [made.expression()]
     if not isinstance(pattern, Call):
         raise RewriteError(f"{pattern} cannot stand on the right of a rule")
     inputs = [v for arg in pattern.args for v in build(arg, bound)]

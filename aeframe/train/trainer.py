@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
 from tqdm.auto import tqdm
 
 from aeframe.backends import Backend, Program, as_backend, to_numpy
-from aeframe.core.cells import Parameter, Store
+from aeframe.core.cells import Parameter, Store, cells
 from aeframe.core.errors import ArgumentError, GradientError, StateError
 from aeframe.core.grad import grad, is_float
 from aeframe.core.graph import Graph
@@ -78,6 +79,7 @@ class Trainer:
         self.backend = as_backend(backend)
         module._backend = self.backend  # type: ignore[attr-defined]
         self._programs: dict[Any, Program] = {}
+        self._parameters: list[Parameter] = []
 
     @property
     def store(self) -> Store:
@@ -110,7 +112,7 @@ class Trainer:
 
     def trained(self, graph: Graph) -> dict[str, Parameter]:
         """The parameters of the model that are in ``graph`` and not frozen, by path."""
-        used = set(_leaf_cells(graph))
+        used = set(cells(graph.results))
         found = {
             p: c
             for p, c in self.module.store.items()
@@ -128,8 +130,6 @@ class Trainer:
         """``graph`` with one optimizer step among its updates, on the unconstrained scale."""
         parameters = self.trained(graph)
         self.optimizer.prepare(parameters)
-        import aesara.tensor as at
-
         free = {c: c.support.inverse(c, at) for c in parameters.values()}
         bounded = {c: c.support.forward(u) for c, u in free.items() if u is not c}
         cost = graph.replay(bounded).outputs[0] if bounded else graph.outputs[0]
@@ -142,16 +142,18 @@ class Trainer:
 
     def program(self, kind: str, arrays: Arrays) -> Program:
         """The program ``train`` or ``evaluate`` for arrays of these shapes, compiled once."""
-        trainable = tuple(c.trainable for _, c in walk(self.module) if isinstance(c, Parameter))
-        key = (kind, trainable, *((a.shape, a.dtype) for a in arrays))
-        if key not in self._programs:
+        signature = (kind, *((a.shape, a.dtype) for a in arrays))
+        program = self._programs.get((*signature, *(p.trainable for p in self._parameters)))
+        if program is None:
             graph = self.graph([TensorType(str(a.dtype), a.shape) for a in arrays])
             validate(graph, arrays)
             graph = self.with_step(graph) if kind == "train" else inference(graph)
             self.store.initialize(self.seed)
-            made = self.backend.compile(graph.inputs, graph.outputs, dict(graph.updates))
-            self._programs[key] = made
-        return self._programs[key]
+            program = self.backend.compile(graph.inputs, graph.outputs, dict(graph.updates))
+            self._parameters = [c for _, c in walk(self.module) if isinstance(c, Parameter)]
+            key = (*signature, *(p.trainable for p in self._parameters))
+            self._programs[key] = program
+        return program
 
     def arrays(self, data: Sequence[Any]) -> Arrays:
         """Data checked and in the dtype of the model."""
@@ -183,7 +185,7 @@ class Trainer:
         validation_data
             A tuple ``(x, ..., y)`` to evaluate after each epoch.
         progress
-            Whether to show a bar.
+            Whether to show a bar, where there is a terminal.
 
         Raises
         ------
@@ -195,8 +197,9 @@ class Trainer:
         first = tuple(a[:size] for a in arrays)
         validate(self.graph([TensorType(str(a.dtype), a.shape) for a in first]), arrays)
         history = History()
+        hidden = None if progress else True  # None: only where there is a terminal
         steps = -(-len(arrays[0]) // size)
-        with tqdm(total=epochs * steps, disable=not progress, unit="step") as bar:
+        with tqdm(total=epochs * steps, disable=hidden, unit="step") as bar:
             for _ in range(epochs):
                 rng = np.random.default_rng([self.seed, self.epoch])
                 order = rng.permutation(len(arrays[0]))
@@ -206,7 +209,7 @@ class Trainer:
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 self.epoch += 1
                 history.append(logs)
-                bar.set_postfix({k: f"{v:.4g}" for k, v in logs.items()})
+                bar.set_postfix({k: f"{v:.4g}" for k, v in logs.items()}, refresh=False)
         return history
 
     def _epoch(self, arrays: Arrays, size: int, order: Any, bar: Any) -> dict[str, float]:
@@ -217,7 +220,7 @@ class Trainer:
             bar.update()
             if time.monotonic() - shown > 0.5:
                 shown = time.monotonic()
-                bar.set_postfix(loss=f"{float(to_numpy(results[-1][0])):.4g}")
+                bar.set_postfix(loss=f"{float(to_numpy(results[-1][0])):.4g}", refresh=False)
         return self._logs(results, weights)
 
     def evaluate(self, *data: Any, batch_size: int = 256) -> dict[str, float]:
@@ -278,9 +281,3 @@ def trainer_of(module: Module) -> Trainer:
 def _names(n: int) -> list[str]:
     inputs = ["x"] if n == 2 else [f"x{i}" for i in range(n - 1)]
     return [*inputs, "y"]
-
-
-def _leaf_cells(graph: Graph) -> list[Any]:
-    from aeframe.core.cells import cells
-
-    return cells(graph.results)

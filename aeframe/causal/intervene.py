@@ -1,0 +1,200 @@
+"""Intervene: the pass that sets sites, Pearl's ``do`` and its soft and conditional relatives.
+
+Its laws, for a site ``x`` of a Model ``m``:
+
+* what depends on ``x`` sees the new value; what ``x`` depends on does not change;
+* the factor of ``x`` leaves the log joint (or becomes that of the distribution it is set to);
+* the last intervention on ``x`` wins, unless it is a function of the natural value;
+* ``m`` and its programs stay as they are; from one seed both draw the same noise.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+import aesara.tensor as at
+from aesara.graph.basic import Apply, Variable
+
+from aeframe.core.cells import RandomState, State
+from aeframe.core.errors import ArgumentError
+from aeframe.core.graph import Graph, replay, toposort
+from aeframe.distributions import Distribution
+from aeframe.prob import Model, ObserveOp, SiteOp, sites_of
+from aeframe.prob.observe import as_value
+from aeframe.prob.sites import (
+    find_site,
+    require_fitting,
+    require_possible,
+    rewrite_sites,
+    site_prefix,
+    sizes_of,
+    tell,
+)
+from aeframe.rewrites import Pass, Report, Step, describe
+
+M = TypeVar("M", bound=Model)
+
+
+def intervene(model: M, changes: Mapping[str, Any]) -> M:
+    """A Model in which sites are set; it shares the cells of ``model``.
+
+    Parameters
+    ----------
+    changes
+        Site → what it becomes: a number or an array; a symbolic expression, in which sites of
+        ``model.expression()`` stand for the sites of the new Model; a distribution; or a function
+        of the natural value (the one the site would have had), and of all sites by name if it
+        takes two arguments.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such site.
+    ShapeError, DataError, ArgumentError
+        When a value has another shape, is impossible for its site, or depends on it; at the
+        first use.
+
+    >>> from aeframe.distributions import Normal
+    >>> class Chain(Model):
+    ...     def __call__(self):
+    ...         x = self.sample("x", Normal(0, 1))
+    ...         self.sample("y", Normal(2 * x, 1))
+    >>> done = Chain().intervene({"x": 3})
+    >>> round(float(done.log_prob({"y": 2.0})), 4)
+    -8.9189
+    """
+    model.require_names(changes, "intervene on")
+    return model.with_pass(Intervene(changes))
+
+
+class Intervene(Pass):
+    """Set sites; see :func:`intervene`.
+
+    Numbers and arrays are kept in cells, so that a file holds them. A function can be written to
+    a file when it is registered with ``ae.register``.
+    """
+
+    def __init__(self, changes: Mapping[str, Any]) -> None:
+        self.changes = {
+            name: c if isinstance(c, Distribution) or callable(c) else as_value(name, c)
+            for name, c in changes.items()
+        }
+        self.random_state = RandomState()
+
+    def __call__(self, graph: Graph) -> tuple[Graph, Report]:
+        """Set closed values all at once, then those that may depend on sites, one by one."""
+        prefix = site_prefix()
+        sites = sites_of(graph.results)
+        makers: dict[Apply, Callable[[Apply], Variable]] = {}
+        steps: list[Step] = []
+        for name, change in self.changes.items():
+            node = find_site(prefix + name, sites, "intervene on")
+            if isinstance(change, State):
+                require_possible(node, change.numpy(), "set")
+                makers[node] = partial(_set, value=change)
+                steps.append(_step(node, _set(node, change), change))
+        graph = rewrite_sites(graph, makers)
+        for name, change in self.changes.items():
+            if not isinstance(change, State):
+                graph, step = self._open(graph, prefix + name, prefix, change)
+                steps.append(step)
+        return graph, Report("intervene", tuple(steps))
+
+    def _open(self, graph: Graph, name: str, prefix: str, change: Any) -> tuple[Graph, Step]:
+        """Set one site to an expression, a distribution or a function."""
+        sites = sites_of(graph.results)
+        node = find_site(name, sites, "intervene on")
+        site, natural = node.outputs[0], _natural(node)
+        if isinstance(change, Variable):
+            change = _relinked(change, {**sites, name: natural.owner}, natural, name)
+        elif not isinstance(change, Distribution):
+            by_name = {k.removeprefix(prefix): n.outputs[0] for k, n in sites.items()}
+            change = _call(change, natural, {**by_name, name.removeprefix(prefix): natural})
+        updates = dict(graph.updates)
+        if isinstance(change, Distribution):
+            state = self.random_state
+            updates[state], draw = change.draw(updates.get(state, state), sizes_of(node))
+            new = SiteOp(name, "random", change.support)(draw)
+        else:
+            new = _set(node, _as_tensor(name, change))
+        if site.owner in toposort([new], [natural]):
+            raise ArgumentError(
+                f"the intervention on {name!r} is a cycle: its value depends on {name!r} itself",
+                path=name,
+                expected="a value that depends on no descendant of the site",
+                got=describe(new, 2),
+                fix="use the natural value, the function's argument: {x: lambda natural: ...}",
+            )
+        new.name = site.name
+        changed = Graph(graph.inputs, graph.outputs, updates, graph.names)
+        return changed.replay({site: new}), _step(node, new, change)
+
+
+def _set(node: Apply, value: Variable) -> Variable:
+    """The site of ``node`` under its name, at ``value``."""
+    fitting = require_fitting(node, value, "set", broadcast=True)
+    return SiteOp(node.op.name, "do", node.op.support)(fitting)
+
+
+def _natural(node: Apply) -> Variable:
+    """The value that a site has without the intervention; a drawn one is a site of its own."""
+    op = node.op
+    if isinstance(op, ObserveOp):
+        value = ObserveOp(f"{op.name}.natural", op.support)(*node.inputs)
+    elif op.kind == "random":
+        value = SiteOp(f"{op.name}.natural", "random", op.support)(node.inputs[0])
+    else:
+        return node.inputs[0]
+    value.name = value.owner.op.name
+    return value
+
+
+def _call(change: Callable[..., Any], natural: Variable, sites: Mapping[str, Variable]) -> Any:
+    """What a function makes of the natural value, and of the sites if it takes them."""
+    taken = [
+        p
+        for p in inspect.signature(change).parameters.values()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    return change(natural, sites) if len(taken) > 1 else change(natural)
+
+
+def _relinked(
+    expression: Variable, sites: Mapping[str, Apply | None], natural: Variable, name: str
+) -> Variable:
+    """An expression on sites of another lowering of the model, on the sites of this one."""
+    replace: dict[Variable, Variable] = {}
+    for node in toposort([expression]):
+        if isinstance(node.op, SiteOp | ObserveOp):
+            if node.op.name == name:
+                replace[node.outputs[0]] = natural
+            else:
+                found = find_site(node.op.name, sites, "use the value of")
+                replace[node.outputs[0]] = found.outputs[0]
+    return replay([expression], replace)[0]
+
+
+def _as_tensor(name: str, value: Any) -> Variable:
+    try:
+        return at.as_tensor_variable(value)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise ArgumentError(
+            f"the intervention on {name!r} gives no tensor",
+            path=name,
+            expected="a number, an array, a symbolic expression or a distribution",
+            got=repr(value),
+        ) from error
+
+
+def _step(node: Apply, new: Variable, change: Any) -> Step:
+    """The report of one site."""
+    if isinstance(change, State):
+        array = change.numpy()
+        shown = f"{array:.6g}" if array.ndim == 0 else f"an array {array.shape}"
+        after = f"{node.op.name} = {shown}"
+    else:
+        after = tell(new.owner)
+    return Step("do", node.op.name, tell(node), after)

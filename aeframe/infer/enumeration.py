@@ -1,0 +1,171 @@
+"""Enumeration: exact answers for Models whose free sites are all 0 or 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aesara.tensor as at
+import numpy as np
+from aesara.graph.basic import Variable
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from aeframe.backends import Program, to_numpy
+from aeframe.core.errors import ArgumentError, DataError
+from aeframe.core.graph import replay
+from aeframe.core.shapes import narrow
+from aeframe.core.supports import Binary
+from aeframe.infer.posterior import Inference, Posterior, shown, static_sites
+from aeframe.prob import Model, sites_of
+from aeframe.prob.density import log_density, realize
+from aeframe.prob.programs import Arguments, arguments, backend_of, cached, lowered
+from aeframe.prob.simulate import Draws
+from aeframe.prob.sites import find_site
+
+
+@dataclass(frozen=True)
+class ExactPosterior(Posterior):
+    """The probability of every assignment of the free sites.
+
+    Attributes
+    ----------
+    probabilities
+        Of each assignment, given the observations; they sum to 1.
+    assignments
+        Site → its value in each assignment, (assignments, ...); for all sites, computed ones too.
+    free
+        The sites that were summed over.
+    log_evidence
+        The log probability of the observations.
+    """
+
+    probabilities: NDArray[np.float64]
+    assignments: dict[str, NDArray[Any]]
+    free: tuple[str, ...]
+    log_evidence: float
+
+    def mean(self, site: str) -> NDArray[np.float64]:
+        """The exact posterior expectation of a site."""
+        values = find_site(site, self.assignments, "take the mean of")
+        return np.tensordot(self.probabilities, values, axes=(0, 0))
+
+    def probability(self, event: Mapping[str, Any]) -> float:
+        """The exact posterior probability that sites have the given values."""
+        holds = np.ones(len(self.probabilities), dtype=bool)
+        for name, value in event.items():
+            same = find_site(name, self.assignments, "ask for") == np.asarray(value)
+            holds &= same.reshape(len(same), -1).all(axis=1)
+        return float(self.probabilities[holds].sum())
+
+    def draws(self, n: int, seed: int = 0) -> Draws:
+        """``n`` assignments, each with its probability."""
+        rng = np.random.default_rng([seed, len(self.free)])
+        rows = rng.choice(len(self.probabilities), size=n, p=self.probabilities)
+        return {name: self.assignments[name][rows] for name in self.free}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Every site's mean."""
+        return [(name, shown(np.asarray(self.mean(name)))) for name in self.assignments]
+
+
+@dataclass(frozen=True)
+class Enumeration(Inference):
+    """Sum over every assignment of the free sites, which must all be 0 or 1.
+
+    Parameters of the Model keep their values.
+
+    Attributes
+    ----------
+    limit
+        Number of free entries at most; there are ``2 ** entries`` assignments.
+
+    >>> from aeframe.distributions import Bernoulli
+    >>> class Alarm(Model):
+    ...     def __call__(self):
+    ...         fire = self.sample("fire", Bernoulli(0.01))
+    ...         self.sample("alarm", Bernoulli(at.switch(fire, 0.9, 0.1)))
+    >>> posterior = Alarm().observe({"alarm": 1}).fit(inference=Enumeration())
+    >>> round(float(posterior.mean("fire")), 6)
+    0.083333
+    """
+
+    limit: int = 20
+
+    def run(self, model: Model, data: Sequence[Any]) -> ExactPosterior:
+        """Evaluate the log joint at all assignments in one program.
+
+        Raises
+        ------
+        ArgumentError
+            When a free site is not binary, or there are too many entries.
+        DataError
+            When the observations have probability 0.
+        """
+        given = arguments(model, data)
+        key = ("enumerate", repr(given.types), self.limit)
+        program, free, names, size = cached(
+            model, key, lambda: self._compile(model, given)
+        )
+        model.init()
+        codes = np.arange(2**size)
+        bits = (codes[:, None] >> np.arange(size)[::-1]) & 1
+        log_joint, *values = (to_numpy(v) for v in program.map([bits], *given.arrays))
+        log_evidence = float(logsumexp(log_joint))
+        if not np.isfinite(log_evidence):
+            raise DataError(
+                "the observations are impossible: no assignment has a probability above 0",
+                path=type(model).__name__,
+                got=f"log evidence {log_evidence}",
+                fix="check the observed values, and probabilities that are exactly 0 or 1",
+            )
+        return ExactPosterior(
+            model,
+            tuple(data),
+            self,
+            "as asked",
+            np.exp(log_joint - log_evidence),
+            dict(zip(names, values, strict=True)),
+            free,
+            log_evidence,
+        )
+
+    def _compile(
+        self, model: Model, given: Arguments
+    ) -> tuple[Program, tuple[str, ...], list[str], int]:
+        """The program bits, data → log joint and all sites; free sites, sites, number of bits."""
+        graph = lowered(model, given.symbols())
+        nodes = static_sites(graph)
+        for name, node in nodes.items():
+            if not isinstance(node.op.support, Binary):
+                raise ArgumentError(
+                    f"Enumeration cannot sum over {name!r}: it is not binary",
+                    path=name,
+                    expected="free sites that are Bernoulli",
+                    got=str(node.op.support),
+                    fix="observe it, or use inference=ae.MAP()",
+                )
+        shapes = {k: node.outputs[0].type.shape for k, node in nodes.items()}
+        size = sum(int(np.prod(s, dtype=np.int64)) for s in shapes.values())
+        if size > self.limit:
+            raise ArgumentError(
+                f"there are 2^{size} assignments to sum over",
+                path=type(model).__name__,
+                expected=f"at most {self.limit} free entries",
+                got=", ".join(f"{k} {s}" for k, s in shapes.items()),
+                fix="observe some, raise `limit`, or draw samples with `prior_predictive`",
+            )
+        bits = at.TensorType("int64", (size,))(name="bits")
+        values: dict[str, Variable] = {}
+        start = 0
+        for name, shape in shapes.items():
+            stop = start + int(np.prod(shape, dtype=np.int64))
+            values[name] = at.reshape(bits[start:stop], shape, ndim=len(shape))
+            narrow(values[name].owner)
+            start = stop
+        sites = {k: n.outputs[0] for k, n in sites_of(graph.outputs).items()}
+        computed = replay(list(sites.values()), realize(graph, values))
+        outputs = [log_density(graph, values), *computed]
+        program = backend_of(model).compile([bits, *graph.inputs], outputs)
+        return program, tuple(nodes), list(sites), size

@@ -1,0 +1,112 @@
+"""What every inference method is, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from aesara.graph.basic import Apply
+from numpy.typing import NDArray
+
+from aeframe.core.errors import ShapeError
+from aeframe.core.graph import Graph
+from aeframe.core.shapes import shape_text
+from aeframe.core.structure import Structure
+from aeframe.core.summary import plain_table, render
+from aeframe.prob import Model, Observe
+from aeframe.prob.density import free_sites
+from aeframe.prob.simulate import Draws, simulate
+
+
+class Inference(Structure):
+    """A method of inference: it chooses passes, asks the backend for programs, runs the loop."""
+
+    def run(self, model: Model, data: Sequence[Any]) -> Posterior:
+        """The posterior of the sites of ``model`` that are not observed."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how to run")
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What is known of a Model's sites after its observations.
+
+    Attributes
+    ----------
+    model
+        The Model that was fitted, with its observations.
+    data
+        The arguments that it was fitted on.
+    method
+        The inference that was run.
+    why
+        Why this method was chosen, where the user named none.
+    """
+
+    model: Model
+    data: tuple[Any, ...]
+    method: Inference
+    why: str
+
+    def draws(self, n: int, seed: int = 0) -> Draws:
+        """``n`` draws of the sites that were not observed, site → array (n, ...)."""
+        raise NotImplementedError
+
+    def predict(self, *data: Any, n: int = 1000, seed: int = 0) -> Draws:
+        """``n`` posterior predictive draws of every site, observed ones drawn anew.
+
+        Parameters
+        ----------
+        data
+            New data; by default the data of the fit.
+        n, seed
+            Number of draws, and what decides them.
+        """
+        free = copy(self.model)
+        free.passes = tuple(p for p in free.passes if not isinstance(p, Observe))
+        free.__dict__.pop("_programs", None)
+        return simulate(free, n, data or self.data, seed, self.draws(n, seed))
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Site and what is known of it, as text."""
+        raise NotImplementedError
+
+    def summary(self) -> str:
+        """A table of the sites, under the method and why it was chosen."""
+        table = plain_table("", "site", "value")
+        for name, text in self.rows():
+            table.add_row(name, text)
+        return f"{self.method}: {self.why}\n{render(table)}"
+
+    __str__ = summary
+
+
+def static_sites(graph: Graph) -> dict[str, Apply]:
+    """The free sites of a lowered Model.
+
+    Raises
+    ------
+    ShapeError
+        When the shape of one is not known.
+    """
+    nodes = free_sites(graph)
+    for name, node in nodes.items():
+        if None in node.outputs[0].type.shape:
+            raise ShapeError(
+                f"the shape of the site {name!r} is not known",
+                path=name,
+                got=shape_text(node.outputs[0].type.shape),
+                fix="give it `shape=`, or pass arrays as data",
+            )
+    return nodes
+
+
+def shown(value: NDArray[Any]) -> str:
+    """An array as a short text."""
+    if value.ndim == 0:
+        return f"{float(value):.6g}"
+    if value.size <= 6:
+        return np.array2string(value, precision=4, separator=", ")
+    return f"{shape_text(value.shape)}, mean {value.mean():.4g}, from {value.min():.4g} to {value.max():.4g}"

@@ -1,0 +1,193 @@
+"""The log joint density of a lowered Model, site by site, through AePPL.
+
+Every site's parents get their values first; what is then left of a site's draw is one random
+variable (or a transform of one), and its density is a single question to AePPL. The cost is
+linear in the number of sites, and cells stay the cells they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import aesara.tensor as at
+import numpy as np
+from aesara.graph.basic import Apply, Variable
+from aesara.raise_op import CheckAndRaise
+from aesara.tensor.random.op import RandomVariable
+from aesara.tensor.random.type import RandomGeneratorType, RandomType
+
+from aeframe.core.errors import DensityError, UnknownNameError
+from aeframe.core.expand import expand
+from aeframe.core.graph import Graph, leaves, replay, toposort
+from aeframe.core.ops import TypedOp
+from aeframe.prob.sites import ObserveOp, find_site, sites_of
+
+
+class DensityOp(TypedOp):
+    """``Σ log p(value | parameters)`` of a random variable: value, parameters → scalar.
+
+    One Apply for each site: its body is AePPL's, asked for once for each set of types.
+    """
+
+    __props__ = ("op",)
+
+    def __init__(self, op: RandomVariable) -> None:
+        self.op = op
+
+    def body(self, value: Variable, *parameters: Variable) -> Variable:
+        """AePPL's log density, summed over the entries."""
+        from aeppl.logprob import _logprob
+
+        unused = RandomGeneratorType()(), at.constant([], dtype="int64"), at.constant(0)
+        found = _logprob(self.op, [value], *unused, *parameters)
+        return replay([found], {}, _without_checks)[0].sum()
+
+    def __str__(self) -> str:
+        return f"log density of {self.op.name}"
+
+
+def free_sites(graph: Graph) -> dict[str, Apply]:
+    """The sites that are drawn and not observed: those that a density needs values for."""
+    return {k: n for k, n in sites_of(graph.results).items() if n.op.kind == "random"}
+
+
+def realize(graph: Graph, values: Mapping[str, Variable]) -> dict[Variable, Variable]:
+    """Site → value that takes its place: those given, and those observed."""
+    known = sites_of(graph.results)
+    realized: dict[Variable, Variable] = {}
+    for name, value in values.items():
+        realized[find_site(name, known, "give a value to").outputs[0]] = value
+    for node in known.values():
+        if isinstance(node.op, ObserveOp):
+            realized[node.outputs[0]] = node.inputs[1]
+    return realized
+
+
+def log_density(graph: Graph, values: Mapping[str, Variable]) -> Variable:
+    """``Σ_site log p(value | parents)`` over the drawn and the observed sites.
+
+    Parameters
+    ----------
+    graph
+        A Model's expression, lowered.
+    values
+        Free site → value.
+
+    Raises
+    ------
+    UnknownNameError
+        When a free site has no value.
+    DensityError
+        When a site has no density, or depends on randomness that is no site.
+    """
+    missing = [name for name in free_sites(graph) if name not in values]
+    if missing:
+        raise UnknownNameError(
+            "the log joint needs a value for every site that is not observed",
+            expected=", ".join(map(repr, missing)),
+            got=", ".join(map(repr, values)) or "none",
+            fix="add them to the values, or observe them",
+        )
+    realized = realize(graph, values)
+    nodes = [n for n in sites_of(graph.results).values() if n.op.kind in ("random", "observed")]
+    factors = _factors(nodes, realized)
+    return at.stack(factors).sum() if factors else at.zeros((), dtype="float64")
+
+
+def _factors(nodes: list[Apply], realized: Mapping[Variable, Variable]) -> list[Variable]:
+    """Each site's log density, summed over its entries."""
+    direct = [n for n in nodes if _is_direct(n.inputs[0])]
+    arguments = replay([v for n in direct for v in _arguments(n)], realized)
+    given = iter(arguments)
+    parameters = {n: [next(given) for _ in _arguments(n)] for n in direct}
+    factors = []
+    for node in nodes:
+        value = realized[node.outputs[0]]
+        if node in parameters:
+            draw = node.inputs[0].owner
+            factor = _direct(node, draw, parameters[node], value)
+        else:
+            (draw,) = replay([node.inputs[0]], realized)
+            factor = _derived(node, draw, value)
+        factors.append(factor)
+    if any(isinstance(v.type, RandomType) for v in leaves(factors)):
+        _blame(nodes, factors)
+    return factors
+
+
+def _is_direct(draw: Variable) -> bool:
+    owner = draw.owner
+    return owner is not None and isinstance(owner.op, RandomVariable) and draw is owner.outputs[1]
+
+
+def _arguments(node: Apply) -> list[Variable]:
+    return node.inputs[0].owner.inputs[3:]
+
+
+def _direct(node: Apply, draw: Apply, arguments: list[Variable], value: Variable) -> Variable:
+    """The density of a draw that is a random variable itself."""
+    try:
+        return DensityOp(draw.op)(value, *arguments)
+    except NotImplementedError as error:
+        raise _no_density(node, str(draw.op.name)) from error
+
+
+def _derived(node: Apply, draw: Variable, value: Variable) -> Variable:
+    """The density of a draw that is a transform of a random variable.
+
+    AePPL copies the leaves it sees, so stand-ins take the place of cells, and it sees plain
+    Aesara only, so typed Ops are expanded.
+    """
+    from aeppl.joint_logprob import DensityNotFound, conditional_logprob
+
+    stand_ins = {v: v.type(name=v.name) for v in leaves([draw])}
+    (bare,) = replay([draw], stand_ins)
+    plain = expand(Graph((), (bare,))).outputs[0]
+    seen = value.type(name=value.name)
+    try:
+        found, _ = conditional_logprob(realized={plain: seen})
+    except (DensityNotFound, NotImplementedError, ValueError) as error:
+        raise _no_density(node, str(getattr(draw.owner, "op", draw))) from error
+    back = {new: old for old, new in stand_ins.items()}
+    (factor,) = replay([found[plain]], {**back, seen: value}, _without_checks)
+    return factor.sum()
+
+
+def _no_density(node: Apply, got: str) -> DensityError:
+    return DensityError(
+        f"no log density could be found for {node.op.name!r}",
+        path=node.op.name,
+        expected="a distribution, or an affine, exponential, ... transform of one",
+        got=got,
+        fix="sample the random variable itself and make the transform a "
+        "`self.deterministic(...)` site",
+    )
+
+
+def _blame(nodes: list[Apply], factors: list[Variable]) -> None:
+    """Raise for the first site whose density depends on a random state."""
+    for node, factor in zip(nodes, factors, strict=True):
+        if any(isinstance(v.type, RandomType) for v in leaves([factor])):
+            drawn = [n for n in toposort([factor]) if any(_is_state(v) for v in n.outputs)]
+            raise DensityError(
+                f"the density of {node.op.name!r} depends on a draw that is no site",
+                path=node.op.name,
+                got=str(drawn[0].op) if drawn else None,
+                fix="draw it with `self.sample(name, distribution)`",
+            )
+
+
+def _is_state(variable: Variable) -> bool:
+    return isinstance(variable.type, RandomType)
+
+
+def _without_checks(node: Apply, inputs: list[Variable]) -> Any:
+    """A transform: what AePPL would stop the program for has density 0 instead."""
+    if not isinstance(node.op, CheckAndRaise):
+        return None
+    value, *conditions = inputs
+    holds = conditions[0]
+    for other in conditions[1:]:
+        holds = at.and_(holds, other)
+    return [at.switch(holds, value, at.as_tensor(-np.inf, dtype=value.type.dtype))]

@@ -1,0 +1,77 @@
+"""From a Model and data to a lowered graph and compiled programs, each made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from aesara.graph.basic import Variable
+from aesara.tensor.type import TensorType
+from numpy.typing import NDArray
+
+from aeframe.backends import Backend, as_array, as_backend
+from aeframe.backends.run import fingerprint
+from aeframe.core.graph import Graph
+from aeframe.core.module import Module, is_array, lower
+from aeframe.rewrites import inference, interpret
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """A call's data: arrays in the Model's dtype, and with types in their place.
+
+    ``types`` holds a type for each array and other values (shapes, switches) as they are.
+    """
+
+    types: tuple[Any, ...]
+    arrays: tuple[NDArray[Any], ...]
+
+    def symbols(self) -> tuple[Any, ...]:
+        """Fresh symbolic inputs in the place of the arrays."""
+        return tuple(
+            t(name=f"data {i}") if isinstance(t, TensorType) else t
+            for i, t in enumerate(self.types)
+        )
+
+
+def arguments(model: Module, data: Sequence[Any]) -> Arguments:
+    """Data as arrays and their types."""
+    types: list[Any] = []
+    arrays: list[NDArray[Any]] = []
+    for i, value in enumerate(data):
+        if not is_array(value):
+            types.append(value)
+            continue
+        arrays.append(as_array(value, model.find_dtype(), f"data {i}"))
+        types.append(TensorType(str(arrays[-1].dtype), arrays[-1].shape))
+    return Arguments(tuple(types), tuple(arrays))
+
+
+def lowered(model: Module, data: Sequence[Any]) -> Graph:
+    """The sites of a Model as a graph in the inference phase, kernels and the like interpreted."""
+    return inference(interpret(lower(model, *data, method="expression")))
+
+
+def backend_of(model: Module) -> Backend:
+    """The backend that a Model's programs run on: its own choice, or the current one."""
+    return as_backend(getattr(model, "_backend", None))
+
+
+def cached(model: Module, key: Sequence[Any], make: Callable[[], T]) -> T:
+    """What ``make`` returns, made again only when the model's structure has changed."""
+    backend = backend_of(model)
+    full = (*key, backend.name, repr(backend.options))
+    programs = model.__dict__.setdefault("_programs", {})
+    found = programs.get(full)
+    if found is None or found[0] != fingerprint(model):
+        made = make()
+        found = programs[full] = (fingerprint(model), made)
+    return found[1]
+
+
+def inputs_of(data: Sequence[Any]) -> list[Variable]:
+    """The symbolic values among a call's arguments."""
+    return [v for v in data if isinstance(v, Variable)]

@@ -1,0 +1,202 @@
+"""Interventions against closed forms: atomic, soft, shift, policy; their laws and wrong uses."""
+
+import time
+
+import aesara.tensor as at
+import numpy as np
+import pytest
+from scipy import stats
+
+import aeframe as ae
+from aeframe.causal import Intervene
+from aeframe.core import lower, toposort
+from aeframe.core.errors import ArgumentError, DataError, ShapeError, UnknownNameError
+from aeframe.prob import sites_of
+
+
+class XY(ae.Model):
+    """X ~ N(0, 1), Y ~ N(2X, 1)."""
+
+    def __call__(self):
+        x = self.sample("X", ae.Normal(0, 1))
+        self.sample("Y", ae.Normal(2 * x, 1))
+
+
+@pytest.mark.parametrize("backend", ["jax", "c"])
+def test_the_original_is_not_changed(backend):
+    with ae.Backend(backend):
+        model = XY()
+        before = model.log_prob({"X": 1.0, "Y": 2.0})
+        done = model.intervene({"X": 3})
+        np.testing.assert_allclose(done.log_prob({"Y": 2.0}), -8.9189385332, atol=1e-9)
+        np.testing.assert_allclose(before, -2.3378770664, atol=1e-9)
+        assert model.log_prob({"X": 1.0, "Y": 2.0}) == before
+        n = 4000
+        drawn = done.prior_predictive(n)
+        assert abs(drawn["Y"].mean() - 6.0) < 3 / np.sqrt(n)
+        np.testing.assert_array_equal(drawn["X"], np.full(n, 3.0))
+        np.testing.assert_allclose(done.fit(inference=ae.MAP(restarts=1)).values["Y"], 6.0)
+    assert model.passes == ()
+    assert done.random_state is model.random_state
+
+
+def test_both_worlds_draw_the_same_noise():
+    model = XY()
+    natural, done = model.prior_predictive(50), model.intervene({"X": 3}).prior_predictive(50)
+    np.testing.assert_allclose(natural["Y"] - 2 * natural["X"], done["Y"] - 6.0, atol=1e-12)
+
+
+def test_shift_keeps_the_natural_value_as_a_site():
+    done = XY().intervene({"X": lambda natural: natural + 1})
+    drawn = done.prior_predictive(20)
+    np.testing.assert_allclose(drawn["X"], drawn["X.natural"] + 1)
+    expected = stats.norm.logpdf(0.5) + stats.norm(3.0, 1).logpdf(2.0)
+    np.testing.assert_allclose(done.log_prob({"X.natural": 0.5, "Y": 2.0}), expected)
+
+
+def test_expressions_on_the_sites_of_another_lowering():
+    model = XY()
+    sites = model.expression()
+    shift = model.intervene({"X": sites["X"] + 1}).prior_predictive(20)
+    same = model.intervene({"X": lambda natural: natural + 1}).prior_predictive(20)
+    np.testing.assert_array_equal(shift["Y"], same["Y"])
+    policy = model.intervene({"Y": -sites["X"]}).prior_predictive(5)
+    np.testing.assert_array_equal(policy["Y"], -policy["X"])
+
+
+def test_a_policy_sees_other_sites_and_their_interventions():
+    model = XY().intervene({"Y": lambda natural, sites: natural + 10 * sites["X"], "X": 2.0})
+    drawn = model.prior_predictive(10)
+    np.testing.assert_allclose(drawn["Y"], drawn["Y.natural"] + 20.0)
+
+
+def test_a_distribution_replaces_the_mechanism():
+    done = XY().intervene({"X": ae.Normal(5, 2)})
+    expected = stats.norm(5, 2).logpdf(4.0) + stats.norm(8, 1).logpdf(7.0)
+    np.testing.assert_allclose(done.log_prob({"X": 4.0, "Y": 7.0}), expected)
+    drawn = done.prior_predictive(4000)
+    assert abs(drawn["Y"].mean() - 10) < 3 * np.sqrt(17 / 4000)
+    conditional = XY().intervene({"Y": lambda natural, sites: ae.Normal(-sites["X"], 0.1)})
+    np.testing.assert_allclose(
+        conditional.log_prob({"X": 1.0, "Y": -1.0, "Y.natural": 2.0})
+        if "Y.natural" in conditional.prior_predictive(1)
+        else conditional.log_prob({"X": 1.0, "Y": -1.0}),
+        stats.norm.logpdf(1.0) + stats.norm(-1, 0.1).logpdf(-1.0),
+    )
+
+
+def test_composition_the_last_wins_unless_it_is_a_function():
+    model = XY()
+    assert model.intervene({"X": 1}).intervene({"X": 2}).prior_predictive(1)["X"] == 2.0
+    shifted = model.intervene({"X": 1}).intervene({"X": lambda natural: natural + 0.5})
+    assert shifted.prior_predictive(1)["X"] == 1.5
+    twice = model.intervene({"X": lambda v: v + 1}).intervene({"X": lambda v: 2 * v})
+    drawn = twice.prior_predictive(3)
+    np.testing.assert_allclose(drawn["X"], 2 * (drawn["X.natural"] + 1))
+    both = model.observe({"Y": 2.0}).intervene({"X": 3})
+    np.testing.assert_allclose(both.log_prob({}), -8.9189385332, atol=1e-9)
+    either = model.intervene({"X": 3}).observe({"Y": 2.0})
+    assert either.log_prob({}) == both.log_prob({})
+    lost = model.observe({"X": 1.0}).intervene({"X": 3})
+    np.testing.assert_allclose(lost.log_prob({"Y": 2.0}), -8.9189385332, atol=1e-9)
+
+
+class Plates(ae.Model):
+    """A plate, a computed site and a coin."""
+
+    def __call__(self, x):
+        w = self.sample("w", ae.Normal(0, 1), shape=(3,))
+        mean = self.deterministic("mean", w * x)
+        coin = self.sample("coin", ae.Bernoulli(0.5))
+        self.sample("y", ae.Normal(mean + coin, 1))
+
+
+X = np.array([1.0, 2.0, 3.0])
+
+
+def test_plates_and_computed_sites():
+    drawn = Plates().intervene({"w": 2}).prior_predictive(2, X)
+    np.testing.assert_array_equal(drawn["mean"], [2 * X, 2 * X])
+    drawn = Plates().intervene({"mean": [5.0, 6.0, 7.0], "coin": 1}).prior_predictive(2, X)
+    np.testing.assert_array_equal(drawn["mean"], [[5.0, 6.0, 7.0]] * 2)
+    assert drawn["coin"].dtype == np.int64
+    x = at.dvector("x")  # the size is not known, and still the plate is set
+    graph = lower(Plates().intervene({"mean": 5.0}), x, method="expression")
+    assert graph.outputs[1].eval({x: X}).shape == (3,)
+
+
+def test_a_parameter_as_the_value_is_learned():
+    dose = ae.Parameter(0.0)
+    done = XY().intervene({"X": dose}).observe({"Y": 4.0})
+    done.fit(inference=ae.MAP(restarts=1))
+    np.testing.assert_allclose(dose.value, 2.0, atol=1e-5)
+
+
+def test_a_chain_of_a_thousand():
+    class Chain(ae.Model):
+        def __call__(self):
+            x = self.sample("x0", ae.Normal(0, 1))
+            for i in range(1, 1000):
+                x = self.sample(f"x{i}", ae.Normal(x, 1))
+
+    graph = lower(Chain(), method="expression")
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        done, report = Intervene({"x990": 1.0})(graph)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.15
+    assert report.steps[0].before == "x990 ~ normal(x989, 1)"
+    old, new = set(toposort(graph.outputs)), toposort(done.outputs)
+    assert sum(node not in old for node in new) < 40
+    assert sites_of(done.outputs)["x990"].op.kind == "do"
+
+
+def test_an_intervention_inside_a_nested_model_and_from_outside():
+    class Outer(ae.Model):
+        def __init__(self, inner):
+            self.inner = inner
+
+        def __call__(self):
+            sites = self.inner()
+            self.sample("Z", ae.Normal(sites["Y"], 1))
+
+    inside = Outer(XY().intervene({"X": 3})).prior_predictive(10)
+    outside = Outer(XY()).intervene({"inner.X": 3}).prior_predictive(10)
+    np.testing.assert_array_equal(inside["Z"], outside["Z"])
+    shifted = Outer(XY().intervene({"X": lambda v, sites: v + 1})).prior_predictive(3)
+    np.testing.assert_allclose(shifted["inner.X"], shifted["inner.X.natural"] + 1)
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "words"),
+    [
+        (lambda: XY().intervene({"Z": 1}).expression(), UnknownNameError, "intervene on 'Z'"),
+        (lambda: KNOWN.intervene({"x": 1}), UnknownNameError, "did you mean|one of"),
+        (lambda: XY().intervene({"X": [1.0, 2.0]}).expression(), ShapeError, "wrong shape"),
+        (lambda: Plates().intervene({"w": [1.0, 2.0]}).expression(X), ShapeError, r"\(3,\)"),
+        (lambda: Plates().intervene({"coin": 2}).expression(X), DataError, "outside its support"),
+        (lambda: Plates().intervene({"coin": 0.5}).expression(X), DataError, "outside its support"),
+        (lambda: XY().intervene({"X": np.nan}), DataError, "NaN"),
+        (lambda: XY().intervene({"X": "high"}), ArgumentError, "no array of numbers"),
+        (lambda: XY().intervene({}), ArgumentError, "takes a dict of sites"),
+        (lambda: XY().intervene({"X": lambda v: "high"}).expression(), ArgumentError, "no tensor"),
+        (
+            lambda: XY().intervene({"X": lambda v, sites: sites["Y"]}).expression(),
+            ArgumentError,
+            "is a cycle",
+        ),
+        (
+            lambda: XY().intervene({"X": XY().expression()["Y"]}).expression(),
+            ArgumentError,
+            "is a cycle",
+        ),
+    ],
+)
+def test_wrong_uses(use, error, words):
+    with pytest.raises(error, match=words):
+        use()
+
+
+KNOWN = XY()
+KNOWN.expression()
