@@ -1,6 +1,7 @@
 """Imported before any test: aeframe first, so that Aesara is imported on what compat repairs."""
 
-import aeframe  # noqa: F401
 import matplotlib
+
+import aeframe  # noqa: F401
 
 matplotlib.use("Agg")

@@ -51,7 +51,7 @@ class Composed:
 
     >>> import aesara.tensor as at, numpy as np
     >>> from aeframe.backends import Backend
-    >>> x = at.vector("x", dtype="float64", shape=(2,))
+    >>> x = at.TensorType("float64", (2,))("x")
     >>> run = Composed(Graph((x,), (at.exp(x) + x,)), Backend("c"))
     >>> before = compiled_programs()
     >>> again = Composed(Graph((x,), (at.exp(x + x),)), Backend("c"))

@@ -16,6 +16,14 @@ from aesara.scalar.basic import Add, FloorDivide, Mod, Mul, Sub
 from aesara.tensor.basic import Eye
 from aesara.tensor.elemwise import DimShuffle, Elemwise
 from aesara.tensor.math import MaxAndArgmax
+from aesara.tensor.subtensor import (
+    AdvancedIncSubtensor,
+    AdvancedIncSubtensor1,
+    AdvancedSubtensor,
+    AdvancedSubtensor1,
+    IncSubtensor,
+    Subtensor,
+)
 
 
 @jax_funcify.register(DimShuffle)
@@ -85,3 +93,23 @@ def elemwise(op: Elemwise, node: Apply, **_: Any) -> Callable[..., Any]:
     if function is None:
         return jax_funcify(op.scalar_op, node=node)
     return lambda *arguments: reduce(function, arguments)
+
+
+def _on_device(op: type) -> None:
+    """Let ``op`` index constants by traced numbers: NumPy arrays cannot be."""
+    original = jax_funcify.dispatch(op)
+
+    def translate(op: Any, **kwargs: Any) -> Callable[..., Any]:
+        call = original(op, **kwargs)
+        return lambda x, *rest: call(jnp.asarray(x), *rest)
+
+    jax_funcify.register(op)(translate)
+
+
+for _read, _changed in (
+    (Subtensor, IncSubtensor),
+    (AdvancedSubtensor, AdvancedIncSubtensor),
+    (AdvancedSubtensor1, AdvancedIncSubtensor1),
+):
+    _on_device(_read)
+    _on_device(_changed)

@@ -275,10 +275,10 @@ class BernoulliLogOp(LeafLogOp):
     """
 
     def log_density(self, values: Variable, *parameters: Variable) -> Variable:
-        """A choice, not x log p + (1 − x) log(1 − p): p may be 0 or 1."""
+        """The log of a choice, not x log p + (1 − x) log(1 − p): p may be 0 or 1."""
         (p,) = parameters
-        zero = at.switch(at.eq(values, 0.0), at.log1p(-p), -np.inf)
-        return at.switch(at.eq(values, 1.0), at.log(p), zero)
+        zero = at.switch(at.eq(values, 0.0), 1.0 - p, 0.0)
+        return at.log(at.switch(at.eq(values, 1.0), p, zero))
 
     def mode(self, *parameters: Variable) -> Variable:
         """[p > 1/2]."""

@@ -12,7 +12,17 @@ from aeframe.circuits.ops import (
     SumOp,
     WeightedSumOp,
 )
-from aeframe.rewrites import INTERPRETATIONS, SIMPLIFICATIONS, Each, Equality, Prop, Rest, Var, term
+from aeframe.rewrites import (
+    INTERPRETATIONS,
+    SIMPLIFICATIONS,
+    Definition,
+    Each,
+    Equality,
+    Prop,
+    Rest,
+    Var,
+    term,
+)
 
 c = Var("c", of=CircuitType())
 p, w, x = Var("p"), Var("w"), Var("x", "n d")
@@ -24,15 +34,15 @@ each = Each("children", c, evaluate(c, x))
 
 INTERPRETATIONS.extend(
     [
-        Equality(
+        Definition(
             "value of a sum",
             evaluate(term(SumOp)(w, children), x),
             term(WeightedSumOp, semiring=semiring)(w, each),
         ),
-        Equality(
+        Definition(
             "value of a product", evaluate(term(ProductOp)(children), x), term(LogProductOp)(each)
         ),
-        Equality(
+        Definition(
             "value of a Bernoulli leaf",
             evaluate(term(BernoulliOp, variable=variable)(p), x),
             term(BernoulliLogOp, semiring=semiring, variable=variable)(x, p),

@@ -215,7 +215,7 @@ def graph_method(method: M) -> M:
 
 
 def _rewritten(module: Module, inputs: list[Variable], made: Any, known: int) -> Any:
-    """``made``, and the sites recorded after the first ``known``, after the passes of ``module``."""
+    """``made`` after the passes of ``module``; so are the sites after the first ``known``."""
     trace = current_trace()
     assert trace is not None
     sites = list(trace.sites)[known:]

@@ -21,10 +21,11 @@ from aesara.graph.basic import Apply, Variable
 from aesara.graph.op import Op
 from aesara.graph.type import Type
 from aesara.tensor.math import Prod, Sum
+from aesara.tensor.shape import shape_i
 
 from aeframe.core.errors import AeframeError, BodyError, IntermediateError, ShapeError
 from aeframe.core.grad import float_literals_like, is_float, reached, vjp
-from aeframe.core.graph import Merger, replay, toposort
+from aeframe.core.graph import Merger, leaves, replay, toposort
 from aeframe.core.shapes import compatible, fold_shapes, is_tensor, shape_text
 from aeframe.core.trace import current_path
 
@@ -214,11 +215,23 @@ class TypedOp(Op):
             ]
         body = body_of(self, _types(node.inputs))
         sizes = [s if s is None else tuple(at.lscalar() for _ in s) for s in shapes]
+        known = {
+            size: given
+            for fresh, shape in zip(sizes, shapes, strict=True)
+            for size, given in zip(fresh or (), shape or (), strict=True)
+        }
+
+        def answer(out: Variable, found: Any) -> Any:
+            if found is None:
+                return None
+            # where a size depends on values, the output itself has to tell
+            simple = set(leaves(found)) <= known.keys()
+            if simple:
+                return tuple(replay(found, known))
+            return tuple(shape_i(out, i) for i in range(out.type.ndim))
+
         found = infer_shape(body.outputs, body.inputs, sizes)
-        known = dict(zip(body.inputs, node.inputs, strict=True))
-        for fresh, given in zip(sizes, shapes, strict=True):
-            known.update(zip(fresh or (), given or (), strict=True))
-        return [s if s is None else tuple(replay(s, known)) for s in found]
+        return [answer(o, f) for o, f in zip(node.outputs, found, strict=True)]
 
     def perform(self, node: Apply, inputs: Sequence[Any], storage: list[list[Any]]) -> None:
         """Run the body, compiled once for each set of input types."""

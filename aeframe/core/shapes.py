@@ -96,7 +96,8 @@ def narrow(node: Apply) -> Apply:
     try:
         known = dict(zip(node.inputs, sizes, strict=True))  # x may be there twice: x * x
         found = infer_shape(unknown, list(known), list(known.values()))
-    except (NotImplementedError, AttributeError):  # an Op that cannot say: keep what we have
+    except (NotImplementedError, AttributeError, KeyError):
+        # an Op that cannot say, or whose size is that of a tensor further up: keep what we have
         return node
     for out, shape in zip(unknown, found, strict=True):
         if shape is None:

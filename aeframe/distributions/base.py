@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import aesara.tensor as at
 import numpy as np
@@ -18,7 +18,7 @@ from aeframe.core.shapes import is_tensor, shape_text
 from aeframe.core.structure import Structure
 from aeframe.core.supports import Support
 
-Size = int | Variable
+Size: TypeAlias = "int | Variable"
 
 
 class Distribution(Structure):
@@ -42,9 +42,7 @@ class Distribution(Structure):
         """The parameters of :attr:`op`, in its order."""
         raise NotImplementedError(f"{type(self).__name__} does not name its parameters")
 
-    def draw(
-        self, rng: Variable, shape: Sequence[Size] | None = None
-    ) -> tuple[Variable, Variable]:
+    def draw(self, rng: Variable, shape: Sequence[Size] | None = None) -> tuple[Variable, Variable]:
         """The next random state, and a draw.
 
         Parameters

@@ -17,7 +17,7 @@ import numpy as np
 from aesara.graph.basic import Constant, Variable
 from numpy.typing import ArrayLike
 
-from aeframe.core import Cell, Module, Parameter, Positive, Support, TypedOp, cells, outline, replay
+from aeframe.core import Module, Parameter, Positive, Support, TypedOp, cells, outline, replay
 from aeframe.core.errors import ArgumentError, DataError, ShapeError, StateError, nearest
 from aeframe.core.graph import leaves
 from aeframe.core.module import graph_method
@@ -385,6 +385,6 @@ def _leaf_value(variable: Variable, declared: Hyper, new: Mapping[Variable, Vari
 def current_value(variable: Variable) -> ArrayLike | None:
     """The value of an expression of cells and constants; ``None`` if it depends on more."""
     found = cells([variable])
-    known = {c: at.constant(c.numpy()) for c in found if isinstance(c, Cell) and is_tensor(c)}
+    known = {c: at.constant(c.numpy()) for c in found if is_tensor(c)}
     (closed,) = replay([variable], known)
     return evaluate(closed)

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from aeframe.backends import Backend, as_array
 from aeframe.core import Module, Parameter, State
 from aeframe.core.errors import ArgumentError, DataError, ShapeError, StateError
-from aeframe.core.module import graph_method, is_array
+from aeframe.core.module import graph_method
 from aeframe.core.shapes import shape_text
 from aeframe.gp.kernel import Kernel, as_columns
-from aeframe.gp.kernels import White
+from aeframe.gp.kernels import SE, White
 from aeframe.gp.linalg import CholeskyOp, GaussianEvidenceOp, TriangularSolveOp
 from aeframe.gp.ops import SumKernelOp, gram
 
@@ -49,7 +49,7 @@ class GP(Module):
     >>> from aeframe.gp import SE
     >>> gp = GP(SE(), noise=0.01).condition([0.0, 1.0, 2.0], [0.0, 1.0, 0.0])
     >>> gp.predict([1.0], noise=False).mean.round(2)
-    array([0.99])
+    array([0.97])
     """
 
     dtype = "float64"
@@ -60,8 +60,6 @@ class GP(Module):
         noise: float | Variable | White = 1.0,
         mean: float | Variable | Module = 0.0,
     ) -> None:
-        from aeframe.gp.kernels import SE
-
         kernel = SE() if kernel is None else kernel
         if not isinstance(kernel, Kernel):
             raise ArgumentError("a GP takes a kernel", expected="GP(SE())", got=repr(kernel))
@@ -86,8 +84,7 @@ class GP(Module):
         """The log marginal likelihood log p(y | x)."""
         if isinstance(x, Variable) or isinstance(y, Variable):
             return self._log_prob(x, y)
-        value = self._log_prob(*checked_data(x, y))
-        return float(value)
+        return float(self._log_prob(*checked_data(x, y)))
 
     @graph_method
     def _log_prob(self, x: Variable, y: Variable) -> Variable:
@@ -226,7 +223,7 @@ def checked_data(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
 
 
 def _checked_inputs(x: Any) -> Any:
-    if not is_array(x) and isinstance(x, Variable):
+    if isinstance(x, Variable):
         return x
     inputs = as_array(x, "float64", "x").astype("float64", copy=False)
     inputs = inputs[:, None] if inputs.ndim == 1 else inputs

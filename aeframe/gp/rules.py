@@ -17,11 +17,11 @@ from aeframe.gp.ops import (
 from aeframe.rewrites import (
     INTERPRETATIONS,
     SIMPLIFICATIONS,
+    Definition,
     Each,
     Equality,
     Prop,
     Rest,
-    Rule,
     Var,
     term,
 )
@@ -31,22 +31,22 @@ x, z, parameters = Var("x", "n d"), Var("z", "m d"), Rest("parameters")
 
 for name, points in (("gram", (x,)), ("cross gram", (x, z))):
     INTERPRETATIONS += [
-        Equality(
+        Definition(
             f"{name} of a sum",
             term(GramOp)(term(SumKernelOp)(ks), *points),
             term(at.add)(Each("ks", k, term(GramOp)(k, *points))),
         ),
-        Equality(
+        Definition(
             f"{name} of a product",
             term(GramOp)(term(ProductKernelOp)(ks), *points),
             term(at.mul)(Each("ks", k, term(GramOp)(k, *points))),
         ),
-        Rule(
+        Definition(
             f"{name} of a leaf",
             term(GramOp)(term(LeafKernelOp, bind=Prop("leaf"))(parameters), *points),
             term(LeafGramOp, kernel=Prop("leaf"))(parameters, *points),
         ),
-        Rule(
+        Definition(
             f"{name} of a warped kernel",
             term(GramOp)(
                 term(WarpedKernelOp, function=Prop("f"), width=Prop("d"))(k, parameters), *points

@@ -105,9 +105,7 @@ class Enumeration(Inference):
         """
         given = arguments(model, data)
         key = ("enumerate", repr(given.types), self.limit)
-        program, free, names, size = cached(
-            model, key, lambda: self._compile(model, given)
-        )
+        program, free, names, size = cached(model, key, lambda: self._compile(model, given))
         model.init()
         codes = np.arange(2**size)
         bits = (codes[:, None] >> np.arange(size)[::-1]) & 1

@@ -130,9 +130,7 @@ class MAP(Inference):
             When no start reached a finite log joint.
         """
         given = arguments(model, data)
-        program, places = cached(
-            model, ("map", repr(given.types)), lambda: _compile(model, given)
-        )
+        program, places = cached(model, ("map", repr(given.types)), lambda: _compile(model, given))
         model.init(self.seed)
         found = [self._search(program, places, given, k) for k in range(self.restarts)]
         best, u = max(found, key=lambda f: f[0].log_prob)
@@ -196,7 +194,7 @@ def _compile(model: Model, given: Arguments) -> tuple[Program, list[Block]]:
             raise ArgumentError(
                 f"MAP cannot move {name!r}: it is discrete",
                 path=name,
-                expected=f"an observed site, or a continuous support; this one is {node.op.support}",
+                expected="an observed site, or one with a continuous support",
                 fix="observe it, or use inference=ae.infer.Enumeration()",
             )
     values = {name: node.outputs[0].type(name=name) for name, node in nodes.items()}

@@ -109,4 +109,5 @@ def shown(value: NDArray[Any]) -> str:
         return f"{float(value):.6g}"
     if value.size <= 6:
         return np.array2string(value, precision=4, separator=", ")
-    return f"{shape_text(value.shape)}, mean {value.mean():.4g}, from {value.min():.4g} to {value.max():.4g}"
+    low, mean, high = value.min(), value.mean(), value.max()
+    return f"{shape_text(value.shape)}, mean {mean:.4g}, from {low:.4g} to {high:.4g}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from aeframe.nn.ops import DropoutOp, LogSoftmaxOp, NegativeLogLikelihoodOp, SoftmaxCrossEntropyOp
-from aeframe.rewrites import INFERENCE, SIMPLIFICATIONS, Equality, Prop, Rule, Var, term
+from aeframe.rewrites import INFERENCE, SIMPLIFICATIONS, Definition, Equality, Prop, Var, term
 
 rng, x, labels = Var("rng"), Var("x"), Var("labels", "n", low=0, high=3, dtype="int64")
 logits = Var("logits", "n 3")
 
 INFERENCE.append(
-    Rule("dropout in inference", term(DropoutOp, rate=Prop("rate"))(rng, x), (rng, x))
+    Definition("dropout in inference", term(DropoutOp, rate=Prop("rate"))(rng, x), (rng, x))
 )
 
 SIMPLIFICATIONS.append(

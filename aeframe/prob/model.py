@@ -30,7 +30,6 @@ from aeframe.prob.sites import (
     require_fitting,
     require_possible,
     site_prefix,
-    sites_of,
 )
 
 
@@ -109,7 +108,7 @@ class Model(Module):
         trace = current_trace()
         assert trace is not None
         known = len(trace.sites)
-        self(*data)  # type: ignore[operator]
+        self(*data)
         names = list(trace.sites)[known:]
         prefix = site_prefix()
         self._names = tuple(name.removeprefix(prefix) for name in names)
@@ -171,9 +170,9 @@ class Model(Module):
         return to_numpy(program(*arrays, *given.arrays)[0])
 
     def prior_predictive(self, n: int, *data: Any, seed: int = 0) -> Draws:
-        """``n`` draws of all sites, site → array (n, ...); observed and set sites keep their values.
+        """``n`` draws of all sites, site → array (n, ...).
 
-        The model's own random stream is not used; the same seed gives the same draws.
+        Observed and set sites keep their values. The model's own random stream is not used; the same seed gives the same draws.
         """
         return simulate(self, n, data, seed)
 
@@ -229,7 +228,7 @@ def _with_sites(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _require_data(model: Model, data: Sequence[Any]) -> None:
-    signature = inspect.signature(type(model).__call__)  # type: ignore[operator]
+    signature = inspect.signature(type(model).__call__)
     try:
         signature.bind(model, *data)
     except TypeError as error:
@@ -256,6 +255,3 @@ def _exact(node: Any, value: Any) -> Any:
     if not np.array_equal(exact, array):
         require_possible(node, array, "give a value to")
     return exact
-
-
-__all__ = ["Model", "sites_of"]

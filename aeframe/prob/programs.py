@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
 from numpy.typing import NDArray
 
@@ -70,8 +69,3 @@ def cached(model: Module, key: Sequence[Any], make: Callable[[], T]) -> T:
         made = make()
         found = programs[full] = (fingerprint(model), made)
     return found[1]
-
-
-def inputs_of(data: Sequence[Any]) -> list[Variable]:
-    """The symbolic values among a call's arguments."""
-    return [v for v in data if isinstance(v, Variable)]

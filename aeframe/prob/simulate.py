@@ -91,7 +91,5 @@ def _compile(
     paths = {cell: path for path, cell in model.store.items()}
     plain = {c: c.type(name=c.name) for c in random}
     outputs = replay(results, plain)
-    program = backend_of(model).compile(
-        [*plain.values(), *free, *graph.inputs], outputs
-    )
+    program = backend_of(model).compile([*plain.values(), *free, *graph.inputs], outputs)
     return program, [paths.get(c, str(i)) for i, c in enumerate(random)], list(sites)

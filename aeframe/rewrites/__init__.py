@@ -4,7 +4,7 @@ from aeframe.rewrites.diff import Diff, diff
 from aeframe.rewrites.passes import Greedy, Pass, Pipeline
 from aeframe.rewrites.pattern import Each, New, Prop, Rest, Var, term
 from aeframe.rewrites.report import Explanation, Report, Step, describe
-from aeframe.rewrites.rule import Alternative, Equality, Rule, alternatives, find_rule
+from aeframe.rewrites.rule import Alternative, Definition, Equality, Rule, alternatives, find_rule
 from aeframe.rewrites.standard import (
     INFERENCE,
     INTERPRETATIONS,
@@ -21,6 +21,7 @@ __all__ = [
     "INTERPRETATIONS",
     "SIMPLIFICATIONS",
     "Alternative",
+    "Definition",
     "Diff",
     "Each",
     "Equality",

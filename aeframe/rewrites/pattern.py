@@ -136,7 +136,7 @@ class Term:
     props: tuple[tuple[str, Any], ...] = field(default=())
 
     def __call__(self, *args: Pattern | float) -> Call:
-        """This head on patterns for its inputs; a number stands for a constant."""
+        """The head on patterns for its inputs; a number stands for a constant."""
         return Call(self, tuple(a if isinstance(a, Pattern) else Literal(float(a)) for a in args))
 
     def __str__(self) -> str:

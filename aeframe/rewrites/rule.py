@@ -19,7 +19,7 @@ RULES: dict[str, Rule] = {}
 class Rule:
     """One declared rewrite: ``left`` becomes ``right`` where ``where`` holds.
 
-    Use :class:`Equality` or :class:`Alternative`.
+    Use :class:`Equality`, :class:`Definition` or :class:`Alternative`.
 
     Attributes
     ----------
@@ -89,6 +89,14 @@ class Equality(Rule):
     """
 
     gradients: bool = True
+
+
+@dataclass(frozen=True)
+class Definition(Rule):
+    """A rule that gives the left side its meaning: an interpretation on one type of value.
+
+    There are no numbers on the left to compare with; the meaning is tested against formulas.
+    """
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,7 @@ def interpret(graph: Graph) -> Graph:
 
 
 def inference(graph: Graph) -> Graph:
-    """The inference phase: dropout removed, running statistics frozen; cells that no longer
-    change are no updates.
-    """
+    """The inference phase: no dropout, frozen statistics, no updates of what stays the same."""
     made = Greedy(INFERENCE, name="inference")(graph)[0]
     kept = {cell: v for cell, v in made.updates.items() if v is not cell}
     return Graph(made.inputs, made.outputs, kept, made.names)

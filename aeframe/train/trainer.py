@@ -164,7 +164,9 @@ class Trainer:
     def train_on_batch(self, *data: Any) -> dict[str, Any]:
         """One step on one batch; the logs are read from the device when they are used."""
         arrays = self.arrays(data)
-        return self._logs([self.program("train", arrays)(*arrays)])
+        loss, *terms = self.program("train", arrays)(*arrays)
+        averages = (t / w for t, w in zip(terms[::2], terms[1::2], strict=True))
+        return {"loss": loss} | {m.name: a for m, a in zip(self.metrics, averages, strict=True)}
 
     def fit(
         self,
@@ -230,12 +232,8 @@ class Trainer:
         results = [self.program("evaluate", batch)(*batch) for batch in pieces]
         return self._logs(results, [len(batch[0]) for batch in pieces])
 
-    def _logs(
-        self, results: Sequence[Sequence[Any]], weights: Sequence[int] = (1,)
-    ) -> dict[str, Any]:
+    def _logs(self, results: Sequence[Sequence[Any]], weights: Sequence[int]) -> dict[str, float]:
         """Averages over batches: of the loss by rows, of each metric by its own weight."""
-        if len(results) == 1 and not self.metrics:
-            return {"loss": results[0][0]}
         table = np.array([[float(to_numpy(v)) for v in row] for row in results])
         logs = {"loss": float(np.average(table[:, 0], weights=weights))}
         for i, metric in enumerate(self.metrics):

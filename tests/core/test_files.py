@@ -57,7 +57,7 @@ def test_a_model_comes_back_whole(saved):
 
 
 def test_values_load_into_a_model_of_the_same_structure(saved):
-    model, x, y, path = saved
+    _, x, y, path = saved
     other = Net()
     other.init(7)
     other(x)

@@ -45,7 +45,7 @@ class Tanh(Module):
         return at.tanh(self.dense(x))
 
 
-def data(n=12, seed=0):
+def data(n=30, seed=0):
     rng = np.random.default_rng(seed)
     x = np.sort(rng.uniform(0.0, 3.0, n))
     return x, np.sin(2 * x) + 0.1 * rng.normal(size=n)
@@ -219,7 +219,7 @@ def published(description) -> Kernel:
 
 
 def evidence(kernel: Kernel, x, y) -> float:
-    """log p(y | x) with the noise that the kernel brings."""
+    """Log p(y | x) with the noise that the kernel brings."""
     K, target = at.matrix("K", dtype="float64"), at.dvector("y")
     program = as_backend("jax").compile([K, target], [GaussianEvidenceOp()(K, target)[0]])
     return float(program(np.asarray(kernel(x)), y)[0])

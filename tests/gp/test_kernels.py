@@ -34,7 +34,7 @@ from aeframe.gp import (
 )
 from aeframe.gp.rules import NORMAL_FORM
 from aeframe.nn import Dense
-from aeframe.rewrites import Equality, Greedy, Rest, Rule, Var, alternatives, graph_of, term
+from aeframe.rewrites import Equality, Rest, Rule, Var, alternatives, graph_of, term
 
 X = np.linspace(-1.0, 2.0, 6)[:, None]
 Z = np.linspace(0.0, 1.0, 4)[:, None]

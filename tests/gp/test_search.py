@@ -27,7 +27,7 @@ from aeframe.rewrites import Alternative
 DEMO = Path(ae.__file__).parent / "demo_data" / "airline.csv"
 
 
-def seasonal(n=40, seed=0):
+def seasonal(n=30, seed=0):
     rng = np.random.default_rng(seed)
     x = np.linspace(0.0, 10.0, n)
     return x, 2 * (x - 3) + 3 * np.sin(2 * np.pi * x / 2.0) + 0.2 * rng.normal(size=n)
@@ -60,13 +60,13 @@ def test_search_finds_a_trend_and_a_period():
 
 
 def test_searches_with_one_seed_are_equal():
-    x, y = seasonal(25)
+    x, y = seasonal()
     found = [GP().fit(x, y, search=QUICK) for _ in range(2)]
     assert found[0].steps == found[1].steps
 
 
 def test_a_second_search_compiles_nothing():
-    x, y = seasonal(25)
+    x, y = seasonal()
     GP().fit(x, y, search=QUICK)
     before = compiled_programs()
     GP().fit(x, y + 1.0, search=KernelSearch((Periodic, Linear), 3, 8, 1, progress=False))
@@ -83,7 +83,7 @@ class Broken(Kernel):
 
 
 def test_kernels_that_fail_are_survived_and_counted():
-    x, y = seasonal(20)
+    x, y = seasonal()
     gp = GP()
     search = KernelSearch((Linear, Broken), depth=2, draws=3, restarts=1, progress=False)
     result = gp.fit(x, y, search=search)
@@ -95,7 +95,7 @@ def test_kernels_that_fail_are_survived_and_counted():
 
 
 def test_the_bar_shows_the_best_kernel(capsys):
-    x, y = seasonal(20)
+    x, y = seasonal()
     GP().fit(x, y, search=KernelSearch((Linear,), depth=1, draws=2, restarts=1))
     assert "Linear, BIC" in capsys.readouterr().err
 
@@ -117,7 +117,9 @@ def test_airline_has_a_period_and_a_trend():
     periods = [float(k.period.value) for k in leaves if isinstance(k, Periodic)]
     assert any(abs(p - 1.0) < 0.02 for p in periods)
     trends = [
-        k for k in leaves if isinstance(k, Linear) or (isinstance(k, SE) and k.lengthscale.value > 5)
+        k
+        for k in leaves
+        if isinstance(k, Linear) or (isinstance(k, SE) and k.lengthscale.value > 5)
     ]
     assert trends
     assert result.bic < 1150

@@ -11,7 +11,7 @@ from scipy import stats
 import aeframe as ae
 from aeframe.core import TypedOp, lower
 from aeframe.core.errors import SerializationError
-from aeframe.rewrites import Prop, Var, term
+from aeframe.rewrites import Var, term
 
 
 class DoubleOp(TypedOp):
@@ -28,15 +28,15 @@ class FourfoldOp(TypedOp):
         return 4.0 * x
 
 
-rng, size, dtype, mean, sd = (Var(n) for n in ("rng", "size", "dtype", "mean", "sd"))
+rng, size, dtype, mean = (Var(n) for n in ("rng", "size", "dtype", "mean"))
 NORMAL = NormalRV(dtype="float64")
 STANDARD = term(NORMAL)(rng, size, dtype, 0.0, 1.0)
 x = Var("x")
 FOURFOLD = ae.Equality("fourfold", term(DoubleOp)(term(DoubleOp)(x)), term(FourfoldOp)(x))
 CENTRED = ae.Equality(
     "non-centred",
-    term(NORMAL)(rng, size, dtype, mean, sd),
-    (STANDARD[0], term(at.add)(mean, term(at.mul)(sd, STANDARD[1]))),
+    term(NORMAL)(rng, size, dtype, mean, 2.0),
+    (STANDARD[0], term(at.add)(mean, term(at.mul)(2.0, STANDARD[1]))),
     gradients=False,
 )
 
@@ -94,7 +94,10 @@ def test_save_and_load(tmp_path):
     loaded = ae.load(tmp_path / "model.safetensors")
     assert loaded.offset.value == 0.75
     assert loaded.log_prob({}, X) == model.log_prob({}, X)
-    assert [s.after for s in loaded.explain(at.constant(X)).steps] == ["y = data (3,)", "slope = 0.5"]
+    assert [s.after for s in loaded.explain(at.constant(X)).steps] == [
+        "y = data (3,)",
+        "slope = 0.5",
+    ]
     drawn, again = model.prior_predictive(2, X), loaded.prior_predictive(2, X)
     np.testing.assert_array_equal(drawn["y"], again["y"])
 

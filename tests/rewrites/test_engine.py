@@ -1,5 +1,7 @@
 """Patterns, conditions, the greedy engine, passes, reports and differences."""
 
+from itertools import pairwise
+
 import aesara.tensor as at
 import numpy as np
 import pytest
@@ -38,9 +40,9 @@ def tensor(*shape):
 
 
 def linear(*widths):
-    """x through Dense layers of the given widths."""
+    """X through Dense layers of the given widths."""
     h = first = tensor(3, widths[0])
-    weights = [tensor(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+    weights = [tensor(a, b) for a, b in pairwise(widths)]
     for weight in weights:
         h = DenseOp()(h, weight)
     return Graph((first, *weights), (h,))
@@ -81,7 +83,8 @@ def test_patterns_bind_once_and_check_hyperparameters():
     half = term(DropoutOp, rate=0.5)(Var("rng"), Var("x"))
     assert match(half, DropoutOp(0.5)(rng, a)[1], {})
     assert match(half, DropoutOp(0.25)(rng, a)[1], {}) is None
-    found = match(term(DropoutOp, rate=Prop("r"))(Var("rng"), Var("x")), DropoutOp(0.25)(rng, a)[1], {})
+    bind = term(DropoutOp, rate=Prop("r"))(Var("rng"), Var("x"))
+    found = match(bind, DropoutOp(0.25)(rng, a)[1], {})
     assert found["r"] == 0.25
     assert match(term(at.add)(Rest("all")), at.add(a, b, a), {})["all"] == (a, b, a)
     assert match(term(at.mul)(Var("a"), 2.0), a * 2.0, {}) and not match(
@@ -89,7 +92,7 @@ def test_patterns_bind_once_and_check_hyperparameters():
     )
 
 
-@pytest.mark.parametrize("text", ["__import__('os')", "k.real > 1", "[1] == k", "k if k else 1", "f("])
+@pytest.mark.parametrize("text", ["__import__('os')", "k.real > 1", "[1] == k", "f("])
 def test_conditions_hold_nothing_but_relations(text):
     with pytest.raises(RewriteError):
         parse(text)
