@@ -16,7 +16,6 @@ import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Apply, Variable
 from aesara.tensor.type import TensorType
-from tqdm import tqdm
 
 from aeframe.backends import Backend, Program, as_backend
 from aeframe.circuits.data import require_data
@@ -24,6 +23,7 @@ from aeframe.circuits.ops import LogSumExpOp, WeightedSumOp
 from aeframe.circuits.queries import evaluate
 from aeframe.core import Parameter, lower, toposort, vjp
 from aeframe.core.errors import DataError, FitError
+from aeframe.core.progress import progress_bar
 from aeframe.core.summary import plain_table, render
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def fit(
     *,
     steps: int = 100,
     tolerance: float = 1e-6,
-    verbose: bool = True,
+    progress: bool = True,
     backend: str | Backend | None = None,
 ) -> FitResult:
     """Fit weights and leaves to data by full-batch EM; the likelihood never falls.
@@ -83,8 +83,8 @@ def fit(
         At most so many.
     tolerance
         Stop when a step gains less than this in the mean log-likelihood of a row.
-    verbose
-        Show a progress bar, and a table at the end.
+    progress
+        Whether to show a bar, where there is a terminal.
 
     Raises
     ------
@@ -100,18 +100,16 @@ def fit(
     program = em_step(circuit, as_backend(backend))
     history: list[float] = []
     converged = False
-    with tqdm(range(steps), "EM", disable=not verbose, leave=False) as bar:
-        for _ in bar:
+    with progress_bar(steps, "EM", "step", progress) as bar:
+        for _ in range(steps):
             history.append(_finite(program(x)[0]))
-            bar.set_postfix(log_likelihood=f"{history[-1]:.4f}")
+            bar.set_postfix(log_likelihood=f"{history[-1]:.4f}", refresh=False)
+            bar.update()
             converged = len(history) > 1 and history[-1] - history[-2] < tolerance
             if converged:
                 break
     final = _finite(np.mean(circuit.log_prob(x)))
-    result = FitResult(final, tuple(history), converged, time.perf_counter() - started)
-    if verbose:
-        print(result)
-    return result
+    return FitResult(final, tuple(history), converged, time.perf_counter() - started)
 
 
 def _finite(value: Any) -> float:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aeframe.gp.model import GP
 
 
-def plot(gp: GP, x: ArrayLike | None = None, *, extrapolate: float = 0.2, axes: Any = None) -> Any:
+def plot(gp: GP, x: ArrayLike | None = None, *, extrapolate: float = 0.2, ax: Any = None) -> Any:
     """Draw the data, the mean of new observations and two standard deviations around it.
 
     Parameters
@@ -24,13 +24,13 @@ def plot(gp: GP, x: ArrayLike | None = None, *, extrapolate: float = 0.2, axes: 
         Where to predict; by default the range of the data and ``extrapolate`` times it beyond.
     extrapolate
         How far to go beyond the data, as a share of their range.
-    axes
+    ax
         Matplotlib axes to draw on; new ones by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes; ``axes.figure.savefig(...)`` writes them to a file.
+        The axes; ``ax.figure.savefig(...)`` writes them to a file.
     """
     import matplotlib.pyplot as plt
 
@@ -46,16 +46,16 @@ def plot(gp: GP, x: ArrayLike | None = None, *, extrapolate: float = 0.2, axes: 
     points = np.linspace(t.min(), end, 500) if x is None else np.sort(np.ravel(np.asarray(x)))
     mean, variance = gp.predict(points)
     sd = np.sqrt(variance)
-    if axes is None:
-        _, axes = plt.subplots(figsize=(8, 4), layout="constrained")
-    axes.fill_between(
+    if ax is None:
+        _, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+    ax.fill_between(
         points, mean - 2 * sd, mean + 2 * sd, color="C0", alpha=0.2, lw=0, label="mean ± 2 sd"
     )
-    axes.plot(points, mean, color="C0", lw=1.5, label="mean")
-    axes.plot(t, y, ".", color="black", ms=4, label="data")
+    ax.plot(points, mean, color="C0", lw=1.5, label="mean")
+    ax.plot(t, y, ".", color="black", ms=4, label="data")
     if points.max() > t.max():
-        axes.axvline(t.max(), color="grey", lw=0.8, ls="--")
-    axes.margins(x=0)
-    axes.set_title(str(gp.kernel))
-    axes.legend(loc="upper left", frameon=False)
-    return axes
+        ax.axvline(t.max(), color="grey", lw=0.8, ls="--")
+    ax.margins(x=0)
+    ax.set_title(str(gp.kernel))
+    ax.legend(loc="upper left", frameon=False)
+    return ax

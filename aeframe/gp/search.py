@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from aesara.graph.basic import Variable
-from tqdm import tqdm
 
 from aeframe.backends import Backend, as_backend
 from aeframe.core import Graph, Parameter, cells
 from aeframe.core.errors import AeframeError, ArgumentError, FitError
+from aeframe.core.progress import progress_bar
 from aeframe.gp.fit import FitResult, FitStep, Objective, best_of, bic, draw
 from aeframe.gp.kernel import Kernel, Product, Sum, leaf_kernels, to_kernel
 from aeframe.gp.kernels import SE, Linear, Periodic
@@ -56,7 +57,7 @@ class KernelSearch:
     seed
         Of the draws.
     progress
-        Whether a bar shows the best kernel so far.
+        Whether a bar shows the best kernel so far, where there is a terminal.
     """
 
     bases: tuple[type[Kernel], ...] = (SE, Periodic, Linear)
@@ -81,7 +82,7 @@ class KernelSearch:
         race = _Race(self, gp, as_backend(backend))
         best: Candidate | None = None
         history: list[FitStep] = []
-        with tqdm(desc="kernel search", unit="kernel", disable=not self.progress) as bar:
+        with progress_bar(None, "kernel search", "kernel", self.progress) as bar:
             for _ in range(self.depth):
                 found, tried, failed = race.level(race.children(best), bar, best)
                 if found is None:
@@ -159,7 +160,7 @@ class _Race:
         return made
 
     def level(
-        self, candidates: list[Candidate], bar: tqdm, best: Candidate | None
+        self, candidates: list[Candidate], bar: Any, best: Candidate | None
     ) -> tuple[Candidate | None, int, int]:
         """Fit each; the best, how many there were, and how many could not be fitted."""
         found: Candidate | None = None

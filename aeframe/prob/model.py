@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, NoReturn, Self
@@ -10,6 +9,7 @@ from typing import Any, NoReturn, Self
 import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
+from aesara.graph.type import Type
 
 from aeframe.backends import to_numpy
 from aeframe.core.cells import RandomState
@@ -20,7 +20,15 @@ from aeframe.core.trace import current_trace
 from aeframe.distributions import Distribution
 from aeframe.prob.density import free_sites, log_density
 from aeframe.prob.observe import Observe, numbers
-from aeframe.prob.programs import arguments, backend_of, cached, lowered
+from aeframe.prob.programs import (
+    accepts,
+    arguments,
+    backend_of,
+    cached,
+    lowered,
+    require_data,
+    takes_data,
+)
 from aeframe.prob.simulate import Draws, simulate
 from aeframe.prob.sites import (
     SiteOp,
@@ -100,10 +108,10 @@ class Model(Module):
 
     @graph_method
     def expression(self, *data: Any) -> dict[str, Variable]:
-        """All sites by name, in order; without data, on symbols like those it saw last."""
-        if not data:
-            data = tuple(t() if hasattr(t, "make_variable") else t for t in self._seen)
-        _require_data(self, data)
+        """All sites by name, in order; without the data it takes, on symbols like the last."""
+        if not data and not accepts(self, data):
+            data = tuple(t() if isinstance(t, Type) else t for t in self._seen)
+        require_data(self, data)
         self._seen = tuple(v.type if isinstance(v, Variable) else v for v in data)
         trace = current_trace()
         assert trace is not None
@@ -111,7 +119,8 @@ class Model(Module):
         self(*data)
         names = list(trace.sites)[known:]
         prefix = site_prefix()
-        self._names = tuple(name.removeprefix(prefix) for name in names)
+        if not takes_data(self):
+            self._names = tuple(name.removeprefix(prefix) for name in names)
         return {name: trace.sites[name] for name in names}
 
     def observe(self, values: Mapping[str, Any]) -> Self:
@@ -172,7 +181,8 @@ class Model(Module):
     def prior_predictive(self, n: int, *data: Any, seed: int = 0) -> Draws:
         """``n`` draws of all sites, site → array (n, ...).
 
-        Observed and set sites keep their values. The model's own random stream is not used; the same seed gives the same draws.
+        Observed and set sites keep their values. The model's own random stream is not used; the
+        same seed gives the same draws.
         """
         return simulate(self, n, data, seed)
 
@@ -183,7 +193,7 @@ class Model(Module):
         return fit(self, data, inference)
 
     def require_names(self, names: Mapping[str, Any], verb: str) -> None:
-        """Refuse names that no site has, when the sites are known from an earlier use."""
+        """Refuse names that no site has, where data cannot change the sites and they are known."""
         if not isinstance(names, Mapping) or not names:
             raise ArgumentError(
                 f"{verb} takes a dict of sites", expected='{"x": 1.0}', got=repr(names)
@@ -225,20 +235,6 @@ def _with_sites(call: Callable[..., Any]) -> Callable[..., Any]:
         return {name.removeprefix(prefix): trace.sites[name] for name in names}
 
     return wrapped
-
-
-def _require_data(model: Model, data: Sequence[Any]) -> None:
-    signature = inspect.signature(type(model).__call__)
-    try:
-        signature.bind(model, *data)
-    except TypeError as error:
-        wanted = [p for p in signature.parameters if p != "self"]
-        raise StateError(
-            f"{type(model).__name__} was not given the data that it takes",
-            expected=", ".join(wanted) or "no data",
-            got=f"{len(data)} argument{'s' * (len(data) != 1)}",
-            fix="pass the model's data, such as model.log_prob(values, x)",
-        ) from error
 
 
 def _free(name: str, nodes: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from aeframe.backends import Backend, as_array, as_backend
 from aeframe.backends.run import fingerprint
+from aeframe.core.errors import StateError
 from aeframe.core.graph import Graph
 from aeframe.core.module import Module, is_array, lower
 from aeframe.rewrites import inference, interpret
@@ -51,7 +53,34 @@ def arguments(model: Module, data: Sequence[Any]) -> Arguments:
 
 def lowered(model: Module, data: Sequence[Any]) -> Graph:
     """The sites of a Model as a graph in the inference phase, kernels and the like interpreted."""
+    require_data(model, data)
     return inference(interpret(lower(model, *data, method="expression")))
+
+
+def takes_data(model: Module) -> bool:
+    """Whether the model's call has arguments, required or not."""
+    return len(inspect.signature(type(model).__call__).parameters) > 1
+
+
+def accepts(model: Module, data: Sequence[Any]) -> bool:
+    """Whether ``data`` fit the arguments of the model's call."""
+    try:
+        inspect.signature(type(model).__call__).bind(model, *data)
+    except TypeError:
+        return False
+    return True
+
+
+def require_data(model: Module, data: Sequence[Any]) -> None:
+    """Raise :class:`StateError` unless ``data`` fit the arguments of the model's call."""
+    if not accepts(model, data):
+        _, *wanted = inspect.signature(type(model).__call__).parameters
+        raise StateError(
+            f"{type(model).__name__} was not given the data that it takes",
+            expected=", ".join(wanted) or "no data",
+            got=f"{len(data)} argument{'s' * (len(data) != 1)}",
+            fix="pass the model's data, such as model.log_prob(values, x)",
+        )
 
 
 def backend_of(model: Module) -> Backend:

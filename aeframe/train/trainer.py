@@ -13,7 +13,6 @@ import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
-from tqdm.auto import tqdm
 
 from aeframe.backends import Backend, Program, as_backend, to_numpy
 from aeframe.core.cells import Parameter, Store, cells
@@ -21,6 +20,7 @@ from aeframe.core.errors import ArgumentError, GradientError, StateError
 from aeframe.core.grad import grad, is_float
 from aeframe.core.graph import Graph
 from aeframe.core.module import Module
+from aeframe.core.progress import progress_bar
 from aeframe.core.structure import walk
 from aeframe.core.trace import tracing
 from aeframe.rewrites import inference, interpret
@@ -199,9 +199,8 @@ class Trainer:
         first = tuple(a[:size] for a in arrays)
         validate(self.graph([TensorType(str(a.dtype), a.shape) for a in first]), arrays)
         history = History()
-        hidden = None if progress else True  # None: only where there is a terminal
         steps = -(-len(arrays[0]) // size)
-        with tqdm(total=epochs * steps, disable=hidden, unit="step") as bar:
+        with progress_bar(epochs * steps, "fit", "step", progress) as bar:
             for _ in range(epochs):
                 rng = np.random.default_rng([self.seed, self.epoch])
                 order = rng.permutation(len(arrays[0]))

@@ -9,7 +9,7 @@ from aeframe.circuits import Bernoulli, Product, Sum
 
 
 @st.composite
-def circuits(draw, columns=3, depth=4, deterministic=False):
+def circuits(draw, columns=3, depth=3, deterministic=False):
     """A random smooth and decomposable circuit; some nodes are shared."""
     shared = {}
     probability = st.floats(0.05, 0.95)
@@ -72,7 +72,7 @@ def partial_rows(columns):
     return np.array(list(product([0.0, 1.0, np.nan], repeat=columns)))
 
 
-def random_circuit(seed, columns=4, depth=5):
+def random_circuit(seed, columns=3, depth=2):
     """A fixed circuit for tests that compile."""
     rng = np.random.default_rng(seed)
 
@@ -85,4 +85,4 @@ def random_circuit(seed, columns=4, depth=5):
         cut = int(rng.integers(1, len(scope)))
         return Product([node(scope[:cut], max(depth - 1, 0)), node(scope[cut:], max(depth - 1, 0))])
 
-    return Sum([node(tuple(range(columns)), depth) for _ in range(3)])
+    return Sum([node(tuple(range(columns)), depth) for _ in range(2)])

@@ -1,5 +1,6 @@
 """The search over kernels: what it finds, what it costs, what it survives."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -94,8 +95,9 @@ def test_kernels_that_fail_are_survived_and_counted():
         GP().fit(x, y, search=KernelSearch((Broken,), depth=2, progress=False))
 
 
-def test_the_bar_shows_the_best_kernel(capsys):
+def test_the_bar_shows_the_best_kernel(capsys, monkeypatch):
     x, y = seasonal()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     GP().fit(x, y, search=KernelSearch((Linear,), depth=1, draws=2, restarts=1))
     assert "Linear, BIC" in capsys.readouterr().err
 

@@ -161,7 +161,7 @@ QUERIES = {
 }
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.lists(st.sampled_from(sorted(QUERIES)), min_size=1, max_size=3), st.floats(-3, 3))
 def test_queries_leave_the_original_bit_for_bit_as_it_was(names, value):
     MODEL.random_state.restore(STATE)

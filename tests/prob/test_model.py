@@ -312,7 +312,8 @@ class Outer(ae.Model):
         (lambda: LINE.log_prob({"slope": [1.0], "sd": 1.0}, X), ShapeError, "slope"),
         (lambda: LINE.log_prob({"slope": np.nan, "sd": 1.0}, X), DataError, "NaN"),
         (lambda: Line().observe({"z": 1.0}).expression(X), UnknownNameError, "observe 'z'"),
-        (lambda: LINE.observe({"yy": 1.0}), UnknownNameError, "did you mean 'y'"),
+        (lambda: LINE.observe({"yy": 1.0}).expression(X), UnknownNameError, "did you mean 'y'"),
+        (lambda: LINE.log_prob({"slope": 1.0, "sd": 1.0}), StateError, "expected: x"),
         (lambda: Line().observe({"mean": Y}).expression(X), ArgumentError, "is computed"),
         (lambda: Line().observe({"y": Y[:2]}).expression(X), ShapeError, r"expected: \(4,\)"),
         (lambda: Line().observe({"sd": -1.0}).expression(X), DataError, "outside its support"),
@@ -361,3 +362,13 @@ def test_site_op_is_the_identity():
     assert site.owner.op == SiteOp("x", "random", Real())
     assert site.owner.op != SiteOp("y", "random", Real())
     assert str(term(SiteOp, name="x")(Var("v")))
+
+
+def test_arguments_with_defaults_are_those_of_the_call():
+    class Rows(ae.Model):
+        def __call__(self, rows=()):
+            self.sample("x", ae.Normal(0, 1), shape=rows)
+
+    model = Rows()
+    assert model.prior_predictive(2, (5,))["x"].shape == (2, 5)
+    assert model.prior_predictive(2)["x"].shape == (2,)
