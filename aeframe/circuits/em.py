@@ -131,7 +131,7 @@ def em_step(circuit: Circuit, backend: Backend) -> Program:
     wrt = [*weights, *(leaf.outputs[0] for leaf in leaves)]
     slopes = vjp([value], [at.ones_like(value)], wrt)
     updates = {w: _shares(w, s) for w, s in zip(weights, slopes, strict=False)}
-    updates |= _means(leaves, x, slopes[len(weights) :])
+    updates |= _means(leaves, slopes[len(weights) :])
     _require_all(circuit, updates)
     return backend.compile([x], [value.sum() / x.shape[0]], updates)
 
@@ -153,14 +153,12 @@ def _shares(weights: Variable, slope: Variable) -> Variable:
     return at.switch(total > 0, shares / shares.sum(), weights)
 
 
-def _means(
-    leaves: Sequence[Apply], x: Variable, flows: Sequence[Variable]
-) -> dict[Variable, Variable]:
+def _means(leaves: Sequence[Apply], flows: Sequence[Variable]) -> dict[Variable, Variable]:
     """The next parameter of each leaf: the expected mean; leaves may share a parameter."""
     found: dict[Variable, list[tuple[Variable, Variable]]] = {}
     for leaf, flow in zip(leaves, flows, strict=True):
         for p in filter(_is_learned, leaf.inputs[1:]):
-            found.setdefault(p, []).append(leaf.op.statistics(flow, x, *leaf.inputs[1:]))
+            found.setdefault(p, []).append(leaf.op.statistics(flow, *leaf.inputs))
     updates = {}
     for p, pairs in found.items():
         sums, cases = (at.stack(part).sum() for part in zip(*pairs, strict=True))

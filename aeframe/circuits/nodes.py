@@ -170,6 +170,7 @@ class Circuit(Module):
 class Product(Circuit):
     """Independent circuits over different columns.
 
+    >>> from aeframe.circuits import Bernoulli
     >>> (Bernoulli(0, 0.5) * Bernoulli(1, 0.25)).log_prob(np.array([[1.0, 1.0]])).round(4)
     array([-2.0794])
     """
@@ -205,6 +206,7 @@ class Sum(Circuit):
         Numbers that add up to 1 (all equal if left out) become a Parameter. Or a Parameter, a
         symbolic vector such as a random variable, or a Module without inputs that returns one.
 
+    >>> from aeframe.circuits import Bernoulli
     >>> c = 0.5 * Bernoulli(0, 0.1) + 0.5 * Bernoulli(0, 0.3)
     >>> np.exp(c.log_prob(np.array([[1.0], [np.nan]])))
     array([0.2, 1. ])

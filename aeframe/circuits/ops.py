@@ -214,13 +214,41 @@ class EvaluateOp(IntermediateOp):
         )
 
 
+class ColumnOp(TypedOp):
+    """One column of the data: (n, d) → (n,)."""
+
+    __props__ = ("variable",)
+
+    def __init__(self, variable: int) -> None:
+        self.variable = variable
+
+    def check(self, *inputs: Variable) -> None:
+        """The column must exist."""
+        (x,) = inputs
+        require_ndim(self, "x", x, 2)
+        width = x.type.shape[1]
+        if width is not None and self.variable >= width:
+            raise ShapeError(
+                f"a leaf reads column {self.variable}",
+                path=current_path(),
+                expected=f"(*, {self.variable + 1}) or wider",
+                got=shape_text(x.type.shape),
+                fix="pass data with a column for each leaf",
+            )
+
+    def body(self, *inputs: Variable) -> Variable:
+        """The column."""
+        (x,) = inputs
+        return x[:, self.variable]
+
+
 class LeafLogOp(TypedOp):
-    """The log value of a leaf: data (n, d), parameters → (n,). NaN is a missing value."""
+    """The log value of a leaf: its column (n,), parameters → (n,). NaN is a missing value."""
 
-    __props__ = ("semiring", "variable")
+    __props__ = ("semiring",)
 
-    def __init__(self, semiring: Semiring, variable: int) -> None:
-        self.semiring, self.variable = semiring, variable
+    def __init__(self, semiring: Semiring) -> None:
+        self.semiring = semiring
 
     def log_density(self, values: Variable, *parameters: Variable) -> Variable:
         """Of observed values, (n,)."""
@@ -231,7 +259,7 @@ class LeafLogOp(TypedOp):
         raise NotImplementedError
 
     def statistics(
-        self, flow: Variable, x: Variable, *parameters: Variable
+        self, flow: Variable, column: Variable, *parameters: Variable
     ) -> tuple[Variable, Variable]:
         """Expected totals of what the parameter is the mean of, and of cases.
 
@@ -239,38 +267,23 @@ class LeafLogOp(TypedOp):
         """
         raise NotImplementedError
 
-    def check(self, *inputs: Variable) -> None:
-        """The column must exist."""
-        x = inputs[0]
-        require_ndim(self, "x", x, 2)
-        width = x.type.shape[1]
-        if width is not None and self.variable >= width:
-            raise ShapeError(
-                f"{self} reads column {self.variable}",
-                path=current_path(),
-                expected=f"(*, {self.variable + 1}) or wider",
-                got=shape_text(x.type.shape),
-                fix="pass data with a column for each leaf",
-            )
-
-    def filled(self, x: Variable, *parameters: Variable) -> tuple[Variable, Variable]:
+    def filled(self, column: Variable, *parameters: Variable) -> tuple[Variable, Variable]:
         """The column with its mode where it is missing, and where that is."""
-        column = x[:, self.variable]
         missing = at.isnan(column)
         return at.switch(missing, self.mode(*parameters), column), missing
 
     def body(self, *inputs: Variable) -> Variable:
         """The density where observed, the semiring's total where missing."""
-        x, *parameters = inputs
-        values, missing = self.filled(x, *parameters)
+        column, *parameters = inputs
+        values, missing = self.filled(column, *parameters)
         return self.semiring.marginalize(self.log_density(values, *parameters), missing)
 
 
 class BernoulliLogOp(LeafLogOp):
     """log p for 1, log(1 − p) for 0, log 0 for anything else; of equal modes, 0 is taken.
 
-    >>> x = at.as_tensor([[1.0], [0.0], [np.nan]])
-    >>> np.exp(BernoulliLogOp(LogSumExpOp(), 0)(x, 0.75).eval())
+    >>> column = at.as_tensor([1.0, 0.0, np.nan])
+    >>> np.exp(BernoulliLogOp(LogSumExpOp())(column, 0.75).eval())
     array([0.75, 0.25, 1.  ])
     """
 
@@ -286,11 +299,10 @@ class BernoulliLogOp(LeafLogOp):
         return at.gt(p, 0.5).astype(p.type.dtype)
 
     def statistics(
-        self, flow: Variable, x: Variable, *parameters: Variable
+        self, flow: Variable, column: Variable, *parameters: Variable
     ) -> tuple[Variable, Variable]:
         """Σ flow · E[x], Σ flow, with E[x] = p where x is missing."""
         (p,) = parameters
-        column = x[:, self.variable]
         return (flow * at.switch(at.isnan(column), p, column)).sum(), flow.sum()
 
     def pullback(
@@ -300,9 +312,9 @@ class BernoulliLogOp(LeafLogOp):
         cotangents: Sequence[Variable | None],
     ) -> list[Variable | None]:
         """G / p at 1, g / (p − 1) at 0, nothing elsewhere or where g is 0."""
-        (x, p), (g,) = inputs, cotangents
+        (column, p), (g,) = inputs, cotangents
         assert g is not None
-        values, missing = self.filled(x, p)
+        values, missing = self.filled(column, p)
         g = self.semiring.marginalize(g, missing)
         slope = at.switch(at.eq(values, 0.0), p - 1.0, np.inf)
         slope = at.switch(at.eq(values, 1.0), p, slope)

@@ -31,13 +31,20 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
+def column_of(leaf: Apply) -> int:
+    """The column that a leaf's log value reads."""
+    return leaf.inputs[0].owner.op.variable
+
+
 def evaluate(expression: Variable, x: Variable, semiring: Semiring) -> tuple[Variable, list[Apply]]:
     """The log values of a circuit as a typed graph, and the Applies of its leaves in there."""
     value = interpret(Graph((x,), (EvaluateOp(semiring)(expression, x),))).outputs[0]
     leaves = [
         node
         for node in toposort([value])
-        if isinstance(node.op, LeafLogOp) and node.op.semiring == semiring and node.inputs[0] is x
+        if isinstance(node.op, LeafLogOp)
+        and node.op.semiring == semiring
+        and node.inputs[0].owner.inputs[0] is x
     ]
     return value, leaves
 
@@ -52,7 +59,7 @@ def most_probable(expression: Variable, x: Variable) -> Variable:
     chosen = vjp([value], [at.ones_like(value)], [leaf.outputs[0] for leaf in leaves])
     modes: dict[int, list[Variable]] = {}
     for leaf, on in zip(leaves, chosen, strict=True):
-        modes.setdefault(leaf.op.variable, []).append(on * leaf.op.mode(*leaf.inputs[1:]))
+        modes.setdefault(column_of(leaf), []).append(on * leaf.op.mode(*leaf.inputs[1:]))
     columns = [
         at.stack(modes[j], axis=1).sum(axis=1) if j in modes else x[:, j]
         for j in range(max(modes) + 1)

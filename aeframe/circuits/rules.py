@@ -6,6 +6,7 @@ from aeframe.circuits.ops import (
     BernoulliLogOp,
     BernoulliOp,
     CircuitType,
+    ColumnOp,
     EvaluateOp,
     LogProductOp,
     ProductOp,
@@ -45,7 +46,7 @@ INTERPRETATIONS.extend(
         Definition(
             "value of a Bernoulli leaf",
             evaluate(term(BernoulliOp, variable=variable)(p), x),
-            term(BernoulliLogOp, semiring=semiring, variable=variable)(x, p),
+            term(BernoulliLogOp, semiring=semiring)(term(ColumnOp, variable=variable)(x), p),
         ),
     ]
 )

@@ -109,8 +109,8 @@ def test_a_module_gives_a_probability():
     module.u.value = 0.0
     assert np.allclose(np.exp(circuit.log_prob(rows)), 0.5)
     with pytest.raises(FitError, match=r"children\[0\].p.u"):
-        circuit.fit(assignments(2), verbose=False)
-    result = circuit.freeze("children[0].p").fit(assignments(2), verbose=False)
+        circuit.fit(assignments(2), progress=False)
+    result = circuit.freeze("children[0].p").fit(assignments(2), progress=False)
     assert np.isclose(result.log_likelihood, np.log(0.25))
 
 
@@ -151,7 +151,7 @@ def test_deep_circuits_are_walked_without_recursion():
     for _ in range(1000):
         mixture = Sum([mixture, leaves[0]])
     assert chain.scope == tuple(range(1000)) and mixture.scope == (0,)
-    for deep, n in ((chain, 1999), (mixture, 1001)):
+    for deep, n in ((chain, 2999), (mixture, 1002)):
         x = at.TensorType("float64", (None, deep.width))("x")
         graph = interpret(ae.lower(deep, x))
         assert len(ae.core.toposort(graph.results)) == n
@@ -180,26 +180,26 @@ def test_em_never_lowers_the_likelihood():
     data = random_circuit(1).sample(300, seed=2)
     data[np.random.default_rng(0).random(data.shape) < 0.2] = np.nan
     start = random_circuit(2)
-    result = start.fit(data, steps=30, tolerance=0.0, verbose=False)
+    result = start.fit(data, steps=30, tolerance=0.0, progress=False)
     gains = np.diff([*result.history, result.log_likelihood])
     assert np.all(gains > -1e-12) and result.log_likelihood - result.history[0] > 1e-3
     assert np.isclose(np.exp(start.log_prob(assignments(3))).sum(), 1.0)
 
 
-def test_em_finds_the_closed_form(capsys):
+def test_em_finds_the_closed_form():
     leaf = Bernoulli(0, 0.5)
     data = np.array([[1.0], [1.0], [0.0], [np.nan]])
-    result = leaf.fit(data, steps=100, tolerance=1e-14)
+    result = leaf.fit(data, steps=100, tolerance=1e-14, progress=False)
     assert np.isclose(leaf.p.value, 2 / 3, atol=1e-6)
-    assert "converged" in str(result) and "log-likelihood of a row" in capsys.readouterr().out
+    assert "converged" in str(result) and "log-likelihood of a row" in str(result)
     shared = ae.Parameter(0.5)
-    (Bernoulli(0, shared) * Bernoulli(1, shared)).fit([[1.0, 0.0], [1.0, 1.0]], verbose=False)
+    (Bernoulli(0, shared) * Bernoulli(1, shared)).fit([[1.0, 0.0], [1.0, 1.0]], progress=False)
     assert np.isclose(shared.value, 0.75)
 
 
 def test_frozen_parameters_stay():
     circuit = Sum([Bernoulli(0, 0.2), Bernoulli(0, 0.9)]).freeze("weights")
-    circuit.fit([[1.0], [1.0], [0.0]], steps=5, verbose=False)
+    circuit.fit([[1.0], [1.0], [0.0]], steps=5, progress=False)
     assert np.array_equal(circuit.weights.value, [0.5, 0.5])
     assert circuit.children[0].p.value != 0.2
 
@@ -242,7 +242,7 @@ WRONG = {
     "symbolic width": (lambda: (a * b)(at.TensorType("float64", (4, 3))()), ShapeError, "columns"),
     "value": (lambda: (a * b).log_prob([[0.0, 2.0]]), DataError, "row 0, column 1"),
     "no rows": (lambda: a.fit(np.zeros((0, 1))), DataError, "no rows"),
-    "impossible row": (lambda: Bernoulli(0, 1.0).fit([[0.0]], verbose=False), DataError, "prob"),
+    "impossible row": (lambda: Bernoulli(0, 1.0).fit([[0.0]], progress=False), DataError, "prob"),
     "no tensor": (
         lambda: ae.Backend("jax").compile([], [a.expression()]),
         IntermediateError,
