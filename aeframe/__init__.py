@@ -30,12 +30,25 @@ from aeframe.rewrites import Equality as Equality
 from aeframe.rewrites import diff as diff
 
 if TYPE_CHECKING:
-    from aeframe import causal, circuits, distributions, gp, infer, nn, prob, train
-    from aeframe.distributions import Bernoulli, HalfNormal, Normal
-    from aeframe.gp import GP, KernelSearch
-    from aeframe.infer import MAP
-    from aeframe.prob import Model
-    from aeframe.train import SGD, Accuracy, Adam
+    from aeframe import causal as causal
+    from aeframe import circuits as circuits
+    from aeframe import distributions as distributions
+    from aeframe import gp as gp
+    from aeframe import infer as infer
+    from aeframe import nn as nn
+    from aeframe import prob as prob
+    from aeframe import train as train
+    from aeframe.distributions import Bernoulli as Bernoulli
+    from aeframe.distributions import HalfNormal as HalfNormal
+    from aeframe.distributions import Normal as Normal
+    from aeframe.gp import GP as GP
+    from aeframe.gp import KernelSearch as KernelSearch
+    from aeframe.infer import MAP as MAP
+    from aeframe.infer import Enumeration as Enumeration
+    from aeframe.prob import Model as Model
+    from aeframe.train import SGD as SGD
+    from aeframe.train import Accuracy as Accuracy
+    from aeframe.train import Adam as Adam
 
 __version__ = "0.1.0"
 
@@ -49,6 +62,7 @@ _HOMES = {
     "Normal": "distributions",
     "GP": "gp",
     "KernelSearch": "gp",
+    "Enumeration": "infer",
     "MAP": "infer",
     "Model": "prob",
 }

@@ -69,7 +69,9 @@ dense, some = term(DenseOp), Rest("rest")
 RULES = {
     "Module": Equality("two linear layers", dense(dense(x, w), v), dense(x, term(Dot)(w, v))),
     "Kernel": gp.rules.NORMAL_FORM[6],
-    "Circuit": Equality("one child", term(circuits.ops.SumOp)(Var("w", "1"), c), c, gradients=False),
+    "Circuit": Equality(
+        "one child", term(circuits.ops.SumOp)(Var("w", "1"), c), c, gradients=False
+    ),
     "Model": Equality("relu of relu", relu(relu(Var("a"))), relu(Var("a"))),
 }
 MAKE = {"Module": module, "Kernel": kernel, "Circuit": circuit, "Model": model}
@@ -206,9 +208,7 @@ def nested(kind):
     if kind == "Circuit":
         inner = circuit()
         other = Bernoulli(0, 0.5) * Bernoulli(1, 0.5)
-        return 0.25 * inner + 0.75 * other, lambda: np.log(
-            0.25 * np.exp(inner(BITS)) + 0.75 * 0.25
-        )
+        return 0.25 * inner + 0.75 * other, lambda: np.log(0.25 * np.exp(inner(BITS)) + 0.75 * 0.25)
     outer = WithModel()
     inner_value = Line().log_prob({"slope": 0.3, "y": np.ones(6)}, X)
     scale = -0.5 * 0.2**2 - 0.5 * np.log(2 * np.pi)

@@ -256,9 +256,7 @@ def _input_type(variable: Variable, array: Any) -> Any:
         return kind
     name = variable.name or "an input"
     if not hasattr(array, "shape") or not hasattr(array, "dtype"):
-        raise ArgumentError(
-            f"{name} is not an array", expected=str(kind), got=type(array).__name__
-        )
+        raise ArgumentError(f"{name} is not an array", expected=str(kind), got=type(array).__name__)
     if str(array.dtype) != kind.dtype:
         raise DtypeError(
             f"{name} has the wrong dtype",

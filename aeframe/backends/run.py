@@ -115,6 +115,3 @@ def run(
     module.init()
     outputs = program(*arrays)
     return unflatten(made, iter([to_numpy(v) for v in outputs]))
-
-
-

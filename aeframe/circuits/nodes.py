@@ -272,7 +272,7 @@ def mixture(weights: Sequence[float], children: Sequence[Circuit]) -> Circuit:
 def as_symbol(value: Any) -> Variable:
     """A parameter of a node as a symbolic variable: itself, or what a Module returns."""
     if isinstance(value, Module):
-        made = value()  # type: ignore[operator]
+        made = value()
         if not isinstance(made, Variable):
             raise ArgumentError(
                 f"{type(value).__name__} gives no parameter of a circuit",

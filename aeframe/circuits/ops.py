@@ -203,7 +203,8 @@ class EvaluateOp(IntermediateOp):
             raise ArgumentError("only circuits are evaluated", got=str(circuit.type))
         require_ndim(self, "x", x, 2)
         node = Apply(self, [circuit, x], [TensorType("float64", x.type.shape[:1])()])
-        node.tag.path = current_path()
+        made_by = circuit.owner.tag if circuit.owner else None  # the value is found at its node
+        node.tag.path = getattr(made_by, "path", None) or current_path()
         return node
 
     def _refuse(self, node: Apply) -> NoReturn:

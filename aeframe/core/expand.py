@@ -17,8 +17,8 @@ def expand(graph: Graph, claimed: Callable[[Apply], bool] = lambda node: False) 
     >>> from aeframe.nn.ops import ReluOp
     >>> import aesara.tensor as at
     >>> x = at.dvector("x")
-    >>> expand(Graph((x,), (ReluOp()(x),))).outputs[0].owner.op
-    Elemwise{maximum,no_inplace}
+    >>> len(typed_nodes(expand(Graph((x,), (ReluOp()(x),)))))
+    0
     """
 
     def transform(node: Apply, inputs: list[Variable]) -> Sequence[Variable] | None:

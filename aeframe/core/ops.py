@@ -126,7 +126,7 @@ class TypedOp(Op):
     ...         self.factor = factor
     ...     def body(self, x):
     ...         return self.factor * x
-    >>> ScaleOp(2.0)(at.dvector("x")).eval({"x": [1.0, 2.0]})
+    >>> ScaleOp(2.0)(at.as_tensor([1.0, 2.0])).eval()
     array([2., 4.])
     """
 

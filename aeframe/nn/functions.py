@@ -19,7 +19,7 @@ def relu(x: Variable) -> Variable:
     """``max(x, 0)``, with gradient 0 at 0.
 
     >>> import aesara.tensor as at
-    >>> relu(at.dvector("x")).eval({"x": [-1.0, 2.0]})
+    >>> relu(at.as_tensor([-1.0, 2.0])).eval()
     array([0., 2.])
     """
     return ReluOp()(x)
@@ -30,7 +30,7 @@ def log_softmax(x: Variable) -> Variable:
     """Log probabilities along the last axis, without overflow.
 
     >>> import aesara.tensor as at
-    >>> log_softmax(at.dvector("x")).eval({"x": [1000.0, 0.0]})
+    >>> log_softmax(at.as_tensor([1000.0, 0.0])).eval()
     array([    0., -1000.])
     """
     return LogSoftmaxOp()(x)
@@ -52,8 +52,8 @@ def softmax_cross_entropy(logits: Variable, labels: Variable) -> Variable:
         When there is not one integer label for each row.
 
     >>> import aesara.tensor as at
-    >>> loss = softmax_cross_entropy(at.dmatrix("x"), at.lvector("y"))
-    >>> round(float(loss.eval({"x": [[0.0, 0.0]], "y": [1]})), 4)
+    >>> loss = softmax_cross_entropy(at.as_tensor([[0.0, 0.0]]), at.as_tensor([1]))
+    >>> round(float(loss.eval()), 4)
     0.6931
     """
     return SoftmaxCrossEntropyOp()(logits, labels)[0]
@@ -64,7 +64,7 @@ def mean_squared_error(prediction: Variable, target: Variable) -> Variable:
     """The mean of squared differences; both arguments have one shape.
 
     >>> import aesara.tensor as at
-    >>> float(mean_squared_error(at.dvector("a"), at.dvector("b")).eval({"a": [1.0], "b": [3.0]}))
+    >>> float(mean_squared_error(at.as_tensor([1.0]), at.as_tensor([3.0])).eval())
     4.0
     """
     return MeanSquaredErrorOp()(prediction, target)

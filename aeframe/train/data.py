@@ -57,9 +57,7 @@ def validate(graph: Graph, arrays: Arrays) -> None:
                     node.op.validate(node, index, data[variable])
 
 
-def batches(
-    arrays: Arrays, size: int, order: NDArray[np.intp] | None = None
-) -> Iterator[Arrays]:
+def batches(arrays: Arrays, size: int, order: NDArray[np.intp] | None = None) -> Iterator[Arrays]:
     """Slices of ``size`` rows, in the given order of rows; the last may be shorter."""
     n = len(arrays[0])
     for start in range(0, n, size):

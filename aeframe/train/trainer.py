@@ -135,9 +135,7 @@ class Trainer:
         cost = graph.replay(bounded).outputs[0] if bounded else graph.outputs[0]
         gradients = grad(cost, list(free.values()))
         moved, slots = self.optimizer.updates(list(parameters), list(free.values()), gradients)
-        values = {
-            c: c.support.forward(u) for c, u in zip(parameters.values(), moved, strict=True)
-        }
+        values = {c: c.support.forward(u) for c, u in zip(parameters.values(), moved, strict=True)}
         return Graph(graph.inputs, graph.outputs, {**graph.updates, **values, **slots})
 
     def program(self, kind: str, arrays: Arrays) -> Program:

@@ -110,7 +110,7 @@ def test_draws_given_evidence():
 def test_a_shared_node_is_evaluated_once():
     leaf = Bernoulli(1, 0.4)
     circuit = 0.5 * (Bernoulli(0, 0.1) * leaf) + 0.5 * (Bernoulli(0, 0.7) * leaf)
-    value, leaves = evaluate(circuit.expression(), _matrix(2), MaxOp())
+    _, leaves = evaluate(circuit.expression(), _matrix(2), MaxOp())
     assert len(leaves) == 3
 
 
