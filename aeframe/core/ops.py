@@ -113,7 +113,21 @@ def as_variable(value: Any) -> Variable:
     return value if isinstance(value, Variable) else at.as_tensor_variable(value)
 
 
-class TypedOp(Op):
+class _NamedOp(Op):
+    """An Op that prints as its class without "Op", with its hyperparameters."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if getattr(vars(cls).get("__str__"), "__module__", "").startswith("aesara."):
+            del cls.__str__  # Aesara writes one into each class that has `__props__`
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{p}={getattr(self, p)}" for p in self.__props__)
+        name = type(self).__name__.removesuffix("Op")
+        return f"{name}({shown})" if shown else name
+
+
+class TypedOp(_NamedOp):
     """A functional typed Op: subclass it, name the hyperparameters, write the body.
 
     Two Ops of equal type and ``__props__`` are equal, and so are their Applies on equal inputs.
@@ -239,11 +253,6 @@ class TypedOp(Op):
         for cell, value in zip(storage, results, strict=True):
             cell[0] = value
 
-    def __str__(self) -> str:
-        shown = ", ".join(f"{p}={getattr(self, p)}" for p in self.__props__)
-        name = type(self).__name__.removesuffix("Op")
-        return f"{name}({shown})" if shown else name
-
 
 @lru_cache(maxsize=1024)
 def _compiled(op: TypedOp, types: tuple[Type, ...]) -> Any:
@@ -330,7 +339,7 @@ class IntermediateType(Type):
         return self.name
 
 
-class IntermediateOp(Op):
+class IntermediateOp(_NamedOp):
     """A typed Op whose value is a kernel, a circuit or a measure; see :class:`IntermediateType`.
 
     Where the order of its inputs means nothing (``unordered``), patterns match in any order.
@@ -371,11 +380,6 @@ class IntermediateOp(Op):
     ) -> NoReturn:
         """Refuse: differentiate what an interpretation makes of it."""
         self._refuse(outputs[0].owner)
-
-    def __str__(self) -> str:
-        shown = ", ".join(f"{p}={getattr(self, p)}" for p in self.__props__)
-        name = type(self).__name__.removesuffix("Op")
-        return f"{name}({shown})" if shown else name
 
 
 def require_ndim(op: Op, name: str, variable: Variable, ndim: int) -> None:

@@ -88,7 +88,7 @@ class Kernel(Module):
 
     >>> class Cosine(Kernel):
     ...     period = hyper(1.0)
-    ...     width = 1
+    ...     columns = 1
     ...     def formula(self, x, z):
     ...         return at.cos(2 * np.pi * (x - z.T) / self.period)
     >>> k = Cosine(period=2.0) + Cosine()
@@ -100,14 +100,14 @@ class Kernel(Module):
 
     Attributes
     ----------
-    width
+    columns
         The number of input columns it takes; ``None``: any.
     hypers, settings
         What the class declares, by name.
     """
 
     dtype = "float64"
-    width: ClassVar[int | None] = None
+    columns: ClassVar[int | None] = None
     hypers: ClassVar[dict[str, Hyper]] = {}
     settings: ClassVar[dict[str, Setting]] = {}
     leaf_op: ClassVar[Callable[..., LeafKernelOp]]
@@ -115,6 +115,13 @@ class Kernel(Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = vars(cls)
+        for name, value in own.items():
+            if isinstance(value, Hyper | Setting) and hasattr(Kernel, name):
+                raise ArgumentError(
+                    f"a kernel cannot have a parameter called {name!r}: every kernel has a {name}",
+                    path=cls.__name__,
+                    fix="choose another name",
+                )
         cls.hypers = cls.hypers | {k: v for k, v in own.items() if isinstance(v, Hyper)}
         cls.settings = cls.settings | {k: v for k, v in own.items() if isinstance(v, Setting)}
         if "formula" in own:

@@ -66,7 +66,7 @@ class Periodic(Kernel):
            [1., 1.]])
     """
 
-    width = 1
+    columns = 1
     variance = hyper(1.0, start=variances)
     lengthscale = hyper(1.0)
     period = hyper(1.0, start=periods)

@@ -94,7 +94,7 @@ class LeafKernelOp(KernelOp):
 
     def require_width(self, node: Apply, width: int | None) -> None:
         """Raise :class:`ShapeError` unless the leaf ``node`` takes inputs of this width."""
-        wanted = {self.module.width} | {v.type.shape[0] for v in node.inputs if v.type.ndim == 1}
+        wanted = {self.module.columns} | {v.type.shape[0] for v in node.inputs if v.type.ndim == 1}
         for own in wanted:
             if not compatible(own, width):
                 raise ShapeError(

@@ -345,3 +345,10 @@ def test_wrong_uses_say_what_to_do(use, error, words):
         use()
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_parameter_cannot_take_the_name_of_what_every_kernel_has():
+    with pytest.raises(ArgumentError, match="columns"):
+
+        class Wrong(Kernel):
+            columns = hyper(1.0)

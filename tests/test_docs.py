@@ -1,0 +1,18 @@
+"""Every Python block of the README and the docs runs, top to bottom in one namespace a page."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_the_examples_run(page, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    assert blocks
+    names = {"__name__": f"docs_{page.stem}"}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
