@@ -55,11 +55,14 @@ SIMPLIFICATIONS.extend(
     [
         # the one weight is 1, as weights add up to 1; a raw gradient would not know that
         Equality(
-            "sum of one", term(SumOp)(Var("w", "1", low=1.0, high=1.0), c), c, gradients=False
+            "circuit sum of one",
+            term(SumOp)(Var("w", "1", low=1.0, high=1.0), c),
+            c,
+            gradients=False,
         ),
-        Equality("product of one", term(ProductOp)(c), c),
+        Equality("circuit product of one", term(ProductOp)(c), c),
         Equality(
-            "product in a product",
+            "circuit product in a product",
             term(ProductOp)(term(ProductOp)(children), others),
             term(ProductOp)(children, others),
         ),

@@ -235,3 +235,21 @@ def test_the_import_is_light():
     code += " if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_graph_in_pieces_gives_the_same(monkeypatch):
+    x, count = tensor(3), State(np.zeros(3))
+    h = x
+    for i in range(30):
+        h = at.sin(h) + count if i % 2 else ReluOp()(h) * 1.5
+    outputs = [h, *grad(h.sum(), [x])]
+    data, found = np.array([0.1, -0.2, 0.3]), []
+    for largest in (4000, 10):
+        monkeypatch.setattr("aeframe.backends.jax.LARGEST", largest)
+        monkeypatch.setattr("aeframe.backends.jax.SEGMENT", 7)
+        count.value = np.zeros(3)
+        program = ae.Backend("jax").compile([x], outputs, {count: count + x})
+        program(data)
+        found.append([*map(np.asarray, program(data)), count.value])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)

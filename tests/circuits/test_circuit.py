@@ -74,7 +74,9 @@ def test_simplifications(circuit):
     assert isinstance(simple.expression().owner.op, ProductOp)
     assert len(simple.expression().owner.inputs) == 3
     assert np.allclose(simple.log_prob(assignments(3)), nested.log_prob(assignments(3)))
-    assert {"sum of one", "product in a product"} == {s.rule for s in simple.explain().steps}
+    assert {"circuit sum of one", "circuit product in a product"} == {
+        s.rule for s in simple.explain().steps
+    }
 
 
 def test_from_an_expression_to_modules():
