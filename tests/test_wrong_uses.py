@@ -76,7 +76,7 @@ def text_file(folder):
 
 
 def later_file(folder):
-    header = '{"format": "aeframe", "version": 7, "root": {}}'
+    header = '{"format": "aeframe", "version": 7, "objects": []}'
     (folder / "f").write_bytes(to_bytes({}, metadata={"aeframe": header}))
     ae.load(folder / "f")
 

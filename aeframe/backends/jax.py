@@ -22,7 +22,6 @@ from aeframe.core.errors import UnsupportedError
 from aeframe.core.graph import Graph, toposort
 from aeframe.core.ops import TypedOp
 
-
 # XLA's time grows faster than the square of a long chain and its gradient: 4,000 Applies take 7 s,
 # 17,000 take 7 minutes. Larger graphs are compiled in pieces, at about 5 ms an Apply.
 LARGEST, SEGMENT = 4000, 200

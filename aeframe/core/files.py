@@ -34,6 +34,16 @@ class _Encoder:
     def __init__(self, paths: Mapping[int, str]) -> None:
         self.paths = paths
         self.ids: dict[int, int] = {}
+        self.todo: list[tuple[Structure, str]] = []
+
+    def objects(self, root: Structure) -> list[Any]:
+        """The root and all below it, one entry each: no depth of nesting is too much."""
+        self.encode(root, "")
+        made = []
+        for value, at in self.todo:  # grows while it is read
+            fields = {k: self.encode(v, f"{at}.{k}") for k, v in value.fields().items()}
+            made.append({"class": value.saved_as, "fields": fields})
+        return made
 
     def encode(self, value: Any, at: str) -> Any:
         if value is None or isinstance(value, bool | int | float | str):
@@ -49,8 +59,14 @@ class _Encoder:
             return {kind: [self.encode(v, f"{at}[{i}]") for i, v in enumerate(value)]}
         if isinstance(value, dict) and all(isinstance(k, str) for k in value):
             return {"dict": {k: self.encode(v, f"{at}[{k}]") for k, v in value.items()}}
+        if isinstance(value, Support):
+            fields = {k: self.encode(v, at) for k, v in value.fields().items()}
+            return {"support": {"class": value.saved_as, "fields": fields}}
         if isinstance(value, Structure):
-            return self._structure(value, at)
+            if id(value) not in self.ids:
+                self.ids[id(value)] = len(self.ids)
+                self.todo.append((value, at))
+            return {"object": self.ids[id(value)]}
         if callable(value) and FUNCTIONS.get(_name(value)) is value:
             return {"function": _name(value)}
         raise SerializationError(
@@ -70,13 +86,6 @@ class _Encoder:
             data |= {"trainable": cell.trainable}
         return data
 
-    def _structure(self, value: Structure, at: str) -> Any:
-        if id(value) in self.ids:
-            return {"same": self.ids[id(value)]}
-        self.ids[id(value)] = len(self.ids)
-        fields = {k: self.encode(v, f"{at}.{k}") for k, v in value.fields().items()}
-        return {"class": value.saved_as, "fields": fields}
-
 
 def _name(function: Any) -> str:
     try:
@@ -91,11 +100,16 @@ class _Decoder:
         self.cells: dict[str, Cell] = {}
         self.made: list[Structure] = []
 
+    def objects(self, entries: list[Any]) -> Structure:
+        """The root of what :meth:`_Encoder.objects` wrote."""
+        self.made = [self._empty(entry) for entry in entries]
+        for made, entry in zip(self.made, entries, strict=True):
+            self._fill(made, entry)
+        return self.made[0]
+
     def decode(self, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        if "class" in data:
-            return self._structure(data)
         if "cell" in data:
             return self._cell(data)
         ((kind, inner),) = data.items()
@@ -109,8 +123,12 @@ class _Decoder:
             return tuple(self.decode(v) for v in inner)
         if kind == "dict":
             return {k: self.decode(v) for k, v in inner.items()}
-        if kind == "same":
+        if kind == "object":
             return self.made[inner]
+        if kind == "support":
+            support = self._empty(inner)
+            self._fill(support, inner)
+            return support
         if kind == "function" and inner in FUNCTIONS:
             return FUNCTIONS[inner]
         raise FileError(
@@ -118,20 +136,20 @@ class _Decoder:
             fix="import or define it before loading",
         )
 
-    def _structure(self, data: Mapping[str, Any]) -> Structure:
+    def _empty(self, data: Mapping[str, Any]) -> Structure:
         cls = CLASSES.get(data["class"])
         if cls is None:
             raise FileError(
                 f"the file holds a {data['class']}, a class that is not defined here",
                 fix="import or define the class before loading",
             )
-        made = cls.__new__(cls)
-        self.made.append(made)
+        return cls.__new__(cls)
+
+    def _fill(self, made: Structure, data: Mapping[str, Any]) -> None:
         for name, value in data["fields"].items():
             if name.startswith("_"):
                 raise FileError(f"the file sets a private attribute: {name}")
             object.__setattr__(made, name, self.decode(value))
-        return made
 
     def _cell(self, data: Mapping[str, Any]) -> Cell:
         path = data["cell"]
@@ -191,7 +209,7 @@ def save(module: Structure, path: str | os.PathLike[str]) -> None:
     store: Store = module.store  # type: ignore[attr-defined]
     store.initialize()
     encoder = _Encoder({id(cell): p for p, cell in store.items()})
-    header = {"format": FORMAT, "version": VERSION, "root": encoder.encode(module, "")}
+    header = {"format": FORMAT, "version": VERSION, "objects": encoder.objects(module)}
     metadata = {FORMAT: json.dumps(header)}
     write_atomically(path, to_bytes(store.snapshot(), metadata=metadata))
 
@@ -248,10 +266,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     header, values = read(path)
     try:
-        made = _Decoder(values).decode(header["root"])
-        if not isinstance(made, Structure):
-            raise FileError("the file holds no Module")
-        return made
+        return _Decoder(values).objects(header["objects"])
     except FileError as error:
         raise FileError(error.problem, path=os.fspath(path), fix=error.fix) from error
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
@@ -274,7 +289,7 @@ def load_values(module: Module, path: str | os.PathLike[str]) -> None:
     ]
     if differing or wrong:
         raise FileError(
-            f"the file holds another model: {header['root'].get('class')}",
+            f"the file holds another model: {header['objects'][0]['class']}",
             path=os.fspath(path),
             expected=f"the cells of {type(module).__name__}: {', '.join(store) or 'none yet'}",
             got="; ".join([*differing, *wrong]),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aesara.graph.basic import Apply, Variable
 
-from aeframe.core.errors import RewriteError, UnknownNameError, nearest
+from aeframe.core.errors import NameTakenError, RewriteError, UnknownNameError, nearest
 from aeframe.core.graph import Graph, replay, toposort
 from aeframe.rewrites.condition import holds
 from aeframe.rewrites.pattern import Bindings, Call, Pattern, build, match_node, variables
 
 RULES: dict[str, Rule] = {}
+_HOMES: dict[str, str] = {}  # a module may declare its own rules again, as notebooks do
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Rule:
     Attributes
     ----------
     name
-        What reports call it; files refer to it by this name.
+        What reports call it; files refer to it by this name. A name belongs to the module that
+        declares it first.
     left, right
         Patterns. A ``right`` that is a tuple gives all outputs of the Apply on the left.
     where
@@ -39,6 +42,12 @@ class Rule:
     def __post_init__(self) -> None:
         if not isinstance(self.left, Call):
             raise RewriteError(f"the left side of {self.name!r} is no Apply", got=str(self.left))
+        home = sys._getframe(2).f_globals.get("__name__", "")  # past the generated __init__
+        if _HOMES.setdefault(self.name, home) != home:
+            raise NameTakenError(
+                f"a rule called {self.name!r} is declared in {_HOMES[self.name]}",
+                fix="choose another name: files and reports refer to rules by name",
+            )
         RULES[self.name] = self
 
     def matches(self, node: Apply) -> Bindings | None:

@@ -106,13 +106,14 @@ def test_missing_foreign_truncated_and_later_files(saved, tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda h: h["root"].update({"class": "os:system"}),
-        lambda h: h["root"].update({"class": "subprocess:Popen"}),
-        lambda h: h["root"]["fields"].update(activation={"function": "os:system"}),
-        lambda h: h["root"]["fields"].update(_programs={"dict": {}}),
-        lambda h: h["root"]["fields"].update(scale={"cell": "../../etc/passwd"}),
-        lambda h: h.update(root=[1, 2]),
-        lambda h: h.pop("root"),
+        lambda h: h["objects"][0].update({"class": "os:system"}),
+        lambda h: h["objects"][0].update({"class": "subprocess:Popen"}),
+        lambda h: h["objects"][0]["fields"].update(activation={"function": "os:system"}),
+        lambda h: h["objects"][0]["fields"].update(_programs={"dict": {}}),
+        lambda h: h["objects"][0]["fields"].update(scale={"cell": "../../etc/passwd"}),
+        lambda h: h.update(objects=[1, 2]),
+        lambda h: h.pop("objects"),
+        lambda h: h.update(objects=[]),
     ],
 )
 def test_a_tampered_file_is_refused(saved, change):
@@ -120,6 +121,22 @@ def test_a_tampered_file_is_refused(saved, change):
     rewrite(path, change)
     with pytest.raises(FileError):
         ae.load(path)
+
+
+class Link(ae.Module):
+    def __init__(self, next_one):
+        self.next_one = next_one
+
+
+def test_no_depth_of_nesting_is_too_much(tmp_path):
+    chain = None
+    for _ in range(3000):
+        chain = Link(chain)
+    chain.save(tmp_path / "chain")
+    again, n = ae.load(tmp_path / "chain"), 0
+    while again is not None:
+        again, n = again.next_one, n + 1
+    assert n == 3000
 
 
 def test_code_is_never_written(tmp_path):
