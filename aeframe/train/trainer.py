@@ -14,7 +14,7 @@ import numpy as np
 from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
 
-from aeframe.backends import Backend, Program, as_backend, to_numpy
+from aeframe.backends import Backend, Program, as_backend, run, to_numpy
 from aeframe.core.cells import Parameter, Store, cells
 from aeframe.core.errors import ArgumentError, GradientError, StateError
 from aeframe.core.grad import grad, is_float
@@ -239,10 +239,12 @@ class Trainer:
         return logs
 
 
-def predict(module: Module, *data: Any, batch_size: int = 256) -> Any:
+def predict(
+    module: Module, *data: Any, batch_size: int = 256, backend: str | Backend | None = None
+) -> Any:
     """The outputs of ``module`` on data, in batches, in the inference phase.
 
-    The last batch is filled up with its last row, so that it needs no program of its own.
+    ``backend`` is that of this call; without it, the model's or the current one. The last batch is filled up with its last row, so that it needs no program of its own.
     """
     names = _names(len(data) + 1)[:-1]
     arrays = as_arrays(data, names, module.find_dtype())
@@ -252,7 +254,7 @@ def predict(module: Module, *data: Any, batch_size: int = 256) -> Any:
     for batch in batches(arrays, size):
         missing = size - len(batch[0])
         filled = tuple(np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for a in batch)
-        parts.append(np.asarray(module(*filled))[: len(batch[0])])
+        parts.append(run(module, "__call__", filled, backend=backend)[: len(batch[0])])
     return np.concatenate(parts)
 
 

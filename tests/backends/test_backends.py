@@ -128,7 +128,8 @@ def test_selection_by_call_context_and_model():
     model = nn.Dense(2)
     model.compile(optimizer=ae.SGD(0.1), loss=nn.mean_squared_error, backend="c")
     model(np.ones((1, 2)))
-    assert next(iter(model._programs))[3] == "c"
+    model.predict(np.ones((1, 2)), backend="jax")
+    assert [key[3] for key in model._programs] == ["c", "jax"]
 
 
 def test_unknown_and_missing_backends_say_what_to_do():
