@@ -244,7 +244,14 @@ def predict(
 ) -> Any:
     """The outputs of ``module`` on data, in batches, in the inference phase.
 
-    ``backend`` is that of this call; without it, the model's or the current one. The last batch is filled up with its last row, so that it needs no program of its own.
+    The last batch is filled up with its last row, so that it needs no program of its own.
+
+    Parameters
+    ----------
+    batch_size
+        Rows of one call.
+    backend
+        That of this call; without it the model's, or the current one.
     """
     names = _names(len(data) + 1)[:-1]
     arrays = as_arrays(data, names, module.find_dtype())
