@@ -189,6 +189,10 @@ class Program:
         run = self._executables.get(signature)
         if run is None:
             run = self._executables[signature] = self._compile(arrays)
+        with interrupts_wait() if self.updated else nullcontext():
+            return self._step(run, arrays)
+
+    def _step(self, run: Executable, arrays: Sequence[Any]) -> Sequence[Any]:
         load = self.backend.load
         outputs, states = run(
             [load(c) for c in self.updated], [load(c) for c in self.fixed], arrays

@@ -261,8 +261,19 @@ def predict(
     for batch in batches(arrays, size):
         missing = size - len(batch[0])
         filled = tuple(np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for a in batch)
-        parts.append(run(module, "__call__", filled, backend=backend)[: len(batch[0])])
-    return np.concatenate(parts)
+        parts.append(run(module, "__call__", filled, backend=backend))
+    return _join(parts, [min(size, n - start) for start in range(0, n, size)])
+
+
+def _join(parts: Sequence[Any], rows: Sequence[int]) -> Any:
+    """The first ``rows`` of each part in a row, nested as the parts are."""
+    first = parts[0]
+    if isinstance(first, dict):
+        return {key: _join([p[key] for p in parts], rows) for key in first}
+    if isinstance(first, list | tuple):
+        made = [_join(column, rows) for column in zip(*parts, strict=True)]
+        return type(first)(*made) if hasattr(first, "_fields") else type(first)(made)
+    return np.concatenate([p[:k] for p, k in zip(parts, rows, strict=True)])
 
 
 def trainer_of(module: Module) -> Trainer:

@@ -1,5 +1,7 @@
 """Training: optimizers against their formulas, fit, evaluate, predict, and what they refuse."""
 
+import signal
+
 import aesara.tensor as at
 import matplotlib.pyplot as plt
 import numpy as np
@@ -197,3 +199,34 @@ def test_adam_graph_differentiates_through_itself():
     op = ae.train.ops.AdamOp(0.9, 0.999, 1e-8)
     new = op.make_node(p, g, *(at.constant(0.0) for _ in "mv"), at.constant(1), at.constant(0.1))
     assert float(grad(new.outputs[0], [p])[0].eval({p: 3.0, g: 0.5})) == 1.0
+
+
+def test_predict_keeps_the_nesting():
+    class Two(ae.Module):
+        def __call__(self, x):
+            return {"twice": 2.0 * x, "parts": (x, [x.sum(axis=1)])}
+
+    made = Two().predict(X, batch_size=32)
+    np.testing.assert_allclose(made["twice"], 2 * X)
+    np.testing.assert_allclose(made["parts"][1][0], X.sum(axis=1))
+
+
+@pytest.mark.parametrize("backend", ["jax", "c"])
+def test_an_interrupt_keeps_the_work(backend, monkeypatch):
+    model = compiled(backend=backend)
+    model.train_on_batch(X, Y)
+    (program,) = model._trainer._programs.values()
+    (key, run), *_ = program._executables.items()
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return run(*arguments)
+
+    program._executables[key] = interrupted
+    before = model._trainer.optimizer.count.value
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, batch_size=60, epochs=3, progress=False)
+    assert model._trainer.optimizer.count.value == before + 1
+    assert all(np.isfinite(v).all() for v in model.store.snapshot().values())
+    program._executables[key] = run
+    model.fit(X, Y, batch_size=60, progress=False)
