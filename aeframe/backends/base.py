@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,6 +15,7 @@ import numpy as np
 from aesara.graph.basic import Apply, Variable
 from aesara.tensor.type import TensorType
 
+from aeframe.backends.interrupts import interrupts_wait
 from aeframe.core.cells import Cell, cells
 from aeframe.core.errors import (
     ArgumentError,
@@ -187,8 +189,9 @@ class Program:
         """
         signature = tuple((a.shape, a.dtype) if hasattr(a, "shape") else None for a in arrays)
         run = self._executables.get(signature)
-        if run is None:
-            run = self._executables[signature] = self._compile(arrays)
+        if run is None:  # compiling is long, and may be interrupted
+            self._executables[signature] = self._compile(arrays)
+            return self._step(self._executables[signature], arrays)
         with interrupts_wait() if self.updated else nullcontext():
             return self._step(run, arrays)
 
