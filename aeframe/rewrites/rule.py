@@ -14,7 +14,7 @@ from aeframe.rewrites.condition import holds
 from aeframe.rewrites.pattern import Bindings, Call, Pattern, build, match_node, variables
 
 RULES: dict[str, Rule] = {}
-_HOMES: dict[str, str] = {}  # a module may declare its own rules again, as notebooks do
+HOMES: dict[str, str] = {}  # a module may declare its own rules again, as notebooks do
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Rule:
         if not isinstance(self.left, Call):
             raise RewriteError(f"the left side of {self.name!r} is no Apply", got=str(self.left))
         home = sys._getframe(2).f_globals.get("__name__", "")  # past the generated __init__
-        if _HOMES.setdefault(self.name, home) != home:
+        if HOMES.setdefault(self.name, home) != home:
             raise NameTakenError(
-                f"a rule called {self.name!r} is declared in {_HOMES[self.name]}",
+                f"a rule called {self.name!r} is declared in {HOMES[self.name]}",
                 fix="choose another name: files and reports refer to rules by name",
             )
         RULES[self.name] = self

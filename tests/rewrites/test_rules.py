@@ -13,10 +13,12 @@ from aeframe.core.ops import IntermediateType
 from aeframe.rewrites import Equality, Rest, Var, interpret
 from aeframe.rewrites.condition import holds
 from aeframe.rewrites.pattern import build
-from aeframe.rewrites.rule import RULES
+from aeframe.rewrites.rule import HOMES, RULES
 from tests.evaluate import evaluate
 
-DECLARED = [r for r in RULES.values() if isinstance(r, Equality)]
+DECLARED = [
+    r for r in RULES.values() if isinstance(r, Equality) and HOMES[r.name].startswith("aeframe.")
+]
 
 
 class Sample:
