@@ -1,27 +1,93 @@
 """Layers, activations, losses and initializers, and the rules on them."""
 
 from aeframe.nn import rules as rules
+from aeframe.nn.combine import (
+    Parallel,
+    Residual,
+    Sequential,
+)
 from aeframe.nn.functions import (
+    elu,
+    gelu,
+    leaky_relu,
     log_softmax,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    tanh,
+)
+from aeframe.nn.initializers import (
+    glorot_uniform,
+    he_normal,
+    ones,
+    orthogonal,
+    truncated_normal,
+    zeros,
+)
+from aeframe.nn.layers import (
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Layer,
+)
+from aeframe.nn.losses import (
+    binary_cross_entropy,
+    cosine_distance,
+    hinge,
+    huber,
+    kl_divergence,
+    mean_absolute_error,
     mean_squared_error,
     negative_log_likelihood,
-    relu,
     softmax_cross_entropy,
 )
-from aeframe.nn.initializers import glorot_uniform, he_normal, zeros
-from aeframe.nn.layers import Dense, Dropout, Layer
+from aeframe.nn.normalize import (
+    BatchNorm,
+    GroupNorm,
+    LayerNorm,
+    RMSNorm,
+)
 
 __all__ = [
+    "BatchNorm",
     "Dense",
     "Dropout",
+    "Embedding",
+    "Flatten",
+    "GroupNorm",
     "Layer",
+    "LayerNorm",
+    "Parallel",
+    "RMSNorm",
+    "Residual",
+    "Sequential",
+    "binary_cross_entropy",
+    "cosine_distance",
+    "elu",
+    "gelu",
     "glorot_uniform",
     "he_normal",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "leaky_relu",
     "log_softmax",
+    "mean_absolute_error",
     "mean_squared_error",
     "negative_log_likelihood",
+    "ones",
+    "orthogonal",
     "relu",
     "rules",
+    "sigmoid",
+    "silu",
+    "softmax",
     "softmax_cross_entropy",
+    "softplus",
+    "tanh",
+    "truncated_normal",
     "zeros",
 ]

@@ -1,4 +1,4 @@
-"""Activations and losses: free functions, each with a type of its own."""
+"""Activations: free functions, each with a type of its own."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from aesara.graph.basic import Variable
 
 from aeframe.core.structure import register
 from aeframe.nn.ops import (
+    EluOp,
+    GeluOp,
+    LeakyReluOp,
     LogSoftmaxOp,
-    MeanSquaredErrorOp,
-    NegativeLogLikelihoodOp,
     ReluOp,
-    SoftmaxCrossEntropyOp,
+    SigmoidOp,
+    SiluOp,
+    SoftmaxOp,
+    SoftplusOp,
+    TanhOp,
 )
 
 
@@ -26,6 +31,64 @@ def relu(x: Variable) -> Variable:
 
 
 @register
+def leaky_relu(x: Variable, slope: float = 0.01) -> Variable:
+    """X where x > 0, ``slope`` · x elsewhere."""
+    return LeakyReluOp(slope)(x)
+
+
+@register
+def elu(x: Variable, alpha: float = 1.0) -> Variable:
+    """X where x > 0, ``alpha`` (exp x − 1) elsewhere (Clevert et al. 2016, eq. 15)."""
+    return EluOp(alpha)(x)
+
+
+@register
+def gelu(x: Variable) -> Variable:
+    """X Φ(x), exactly (Hendrycks and Gimpel 2016).
+
+    >>> import aesara.tensor as at
+    >>> gelu(at.as_tensor([-1.0, 1.0])).eval().round(3)
+    array([-0.159,  0.841])
+    """
+    return GeluOp()(x)
+
+
+@register
+def silu(x: Variable) -> Variable:
+    """X σ(x), also called swish."""
+    return SiluOp()(x)
+
+
+@register
+def tanh(x: Variable) -> Variable:
+    """Tanh x."""
+    return TanhOp()(x)
+
+
+@register
+def sigmoid(x: Variable) -> Variable:
+    """σ(x) = 1 / (1 + exp −x)."""
+    return SigmoidOp()(x)
+
+
+@register
+def softplus(x: Variable) -> Variable:
+    """log(1 + exp x), without overflow.
+
+    >>> import aesara.tensor as at
+    >>> softplus(at.as_tensor([-1000.0, 1000.0])).eval()
+    array([   0., 1000.])
+    """
+    return SoftplusOp()(x)
+
+
+@register
+def softmax(x: Variable) -> Variable:
+    """Probabilities along the last axis, without overflow."""
+    return SoftmaxOp()(x)
+
+
+@register
 def log_softmax(x: Variable) -> Variable:
     """Log probabilities along the last axis, without overflow.
 
@@ -34,37 +97,3 @@ def log_softmax(x: Variable) -> Variable:
     array([    0., -1000.])
     """
     return LogSoftmaxOp()(x)
-
-
-@register
-def negative_log_likelihood(logp: Variable, labels: Variable) -> Variable:
-    """The mean of ``−logp[i, label[i]]``; labels are integers from 0."""
-    return NegativeLogLikelihoodOp()(logp, labels)
-
-
-@register
-def softmax_cross_entropy(logits: Variable, labels: Variable) -> Variable:
-    """Mean cross-entropy in nats, from logits (n, k) and integer labels (n,).
-
-    Raises
-    ------
-    ShapeError, DtypeError
-        When there is not one integer label for each row.
-
-    >>> import aesara.tensor as at
-    >>> loss = softmax_cross_entropy(at.as_tensor([[0.0, 0.0]]), at.as_tensor([1]))
-    >>> round(float(loss.eval()), 4)
-    0.6931
-    """
-    return SoftmaxCrossEntropyOp()(logits, labels)[0]
-
-
-@register
-def mean_squared_error(prediction: Variable, target: Variable) -> Variable:
-    """The mean of squared differences; both arguments have one shape.
-
-    >>> import aesara.tensor as at
-    >>> float(mean_squared_error(at.as_tensor([1.0]), at.as_tensor([3.0])).eval())
-    4.0
-    """
-    return MeanSquaredErrorOp()(prediction, target)

@@ -11,8 +11,8 @@ from aeframe.core.errors import ArgumentError, ShapeError
 from aeframe.core.module import Module
 from aeframe.core.shapes import shape_text
 from aeframe.core.trace import current_path
-from aeframe.nn.initializers import glorot_uniform, zeros
-from aeframe.nn.ops import DenseOp, DropoutOp
+from aeframe.nn.initializers import glorot_uniform, truncated_normal, zeros
+from aeframe.nn.ops import DenseOp, DropoutOp, EmbeddingOp
 
 
 class Layer(Module):
@@ -87,10 +87,52 @@ class Dense(Layer):
                 fix="give the symbolic input a static shape",
             )
         assert self.units is not None
-        dtype = vars(self).get("dtype") or _float_like(x, self.dtype)
+        dtype = vars(self).get("dtype") or float_like(x, self.dtype)
         self.w = Parameter(init=self.init_w, shape=(width, self.units), dtype=dtype)
         if self.bias:
             self.b = Parameter(init=zeros, shape=(self.units,), dtype=dtype)
+
+
+class Embedding(Layer):
+    """Rows of a learned table: (...) integers below ``items`` → (..., width).
+
+    Raises
+    ------
+    DtypeError, DataError
+        When the ids are no integers, or out of range.
+
+    >>> import numpy as np
+    >>> Embedding(10, 4)(np.array([[1, 2, 3]])).shape
+    (1, 3, 4)
+    """
+
+    def __init__(
+        self,
+        items: int,
+        width: int,
+        *,
+        init: Initializer = truncated_normal,
+        dtype: str = "float32",
+    ) -> None:
+        self.dtype = dtype
+        self.table = Parameter(init=init, shape=(items, width), dtype=dtype)
+
+    def __call__(self, ids: Variable) -> Variable:
+        """The rows of ``ids``."""
+        return EmbeddingOp()(ids, self.table)
+
+
+class Flatten(Layer):
+    """All axes but the first as one: (n, ...) → (n, product of the rest).
+
+    >>> import numpy as np
+    >>> Flatten()(np.ones((2, 3, 4))).shape
+    (2, 12)
+    """
+
+    def __call__(self, x: Variable) -> Variable:
+        """``x`` as a matrix."""
+        return x.reshape((x.shape[0], -1))
 
 
 class Dropout(Layer):
@@ -112,6 +154,7 @@ class Dropout(Layer):
         return y
 
 
-def _float_like(x: Variable, default: str) -> str:
+def float_like(x: Variable, default: str) -> str:
+    """The dtype of ``x`` if it is floating, else the default."""
     dtype: Any = x.type.dtype
     return dtype if dtype.startswith("float") else default

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from aeframe.nn.ops import DropoutOp, LogSoftmaxOp, NegativeLogLikelihoodOp, SoftmaxCrossEntropyOp
+from aeframe.nn.ops import (
+    BatchNormInferenceOp,
+    BatchNormOp,
+    DropoutOp,
+    LogSoftmaxOp,
+    NegativeLogLikelihoodOp,
+    SoftmaxCrossEntropyOp,
+)
 from aeframe.rewrites import INFERENCE, SIMPLIFICATIONS, Definition, Equality, Prop, Var, term
 
 rng, x, labels = Var("rng"), Var("x"), Var("labels", "n", low=0, high=3, dtype="int64")
 logits = Var("logits", "n 3")
 
-INFERENCE.append(
-    Definition("dropout in inference", term(DropoutOp, rate=Prop("rate"))(rng, x), (rng, x))
+scale, shift, mean, variance = (Var(n) for n in ("scale", "shift", "mean", "variance"))
+epsilon = Prop("epsilon")
+
+INFERENCE.extend(
+    [
+        Definition("dropout in inference", term(DropoutOp, rate=Prop("rate"))(rng, x), (rng, x)),
+        Definition(
+            "batch normalization in inference",
+            term(BatchNormOp, momentum=Prop("momentum"), epsilon=epsilon)(
+                x, scale, shift, mean, variance
+            ),
+            (
+                term(BatchNormInferenceOp, epsilon=epsilon)(x, scale, shift, mean, variance),
+                mean,
+                variance,
+            ),
+        ),
+    ]
 )
 
 SIMPLIFICATIONS.append(

@@ -1,4 +1,4 @@
-"""The typed Ops of networks."""
+"""Losses: scalars, means over the batch."""
 
 from __future__ import annotations
 
@@ -7,78 +7,13 @@ from typing import Any
 
 import aesara.tensor as at
 from aesara.graph.basic import Apply, Variable
-from aesara.tensor.random.basic import UniformRV
 from numpy.typing import NDArray
 
 from aeframe.core.errors import ArgumentError, DataError, DtypeError, ShapeError
 from aeframe.core.ops import TypedOp, require_ndim, require_size
 from aeframe.core.shapes import compatible, shape_text
 from aeframe.core.trace import current_path
-
-
-class DenseOp(TypedOp):
-    """``x @ w + b`` over the last axis of ``x``: (..., i), (i, o), (o,) → (..., o).
-
-    The bias may be left out.
-    """
-
-    def check(self, x: Variable, w: Variable, b: Variable | None = None) -> None:
-        """The width of ``x`` must be the height of ``w``."""
-        require_ndim(self, "w", w, 2)
-        if x.type.ndim == 0:
-            require_ndim(self, "x", x, 2)
-        require_size(self, "x", x, x.type.ndim - 1, w.type.shape[0])
-        if b is not None:
-            require_ndim(self, "b", b, 1)
-            require_size(self, "b", b, 0, w.type.shape[1])
-
-    def body(self, x: Variable, w: Variable, b: Variable | None = None) -> Variable:
-        """One matrix product; leading axes are flattened around it."""
-        if x.type.ndim <= 2:
-            y = at.dot(x, w)
-        else:
-            lead = [x.shape[i] for i in range(x.type.ndim - 1)]
-            y = at.dot(x.reshape((-1, x.shape[-1])), w).reshape((*lead, w.shape[1]))
-        return y if b is None else y + b
-
-
-class ReluOp(TypedOp):
-    """``max(x, 0)``; its gradient at 0 is 0."""
-
-    def body(self, x: Variable) -> Variable:
-        """max(x, 0)."""
-        return at.maximum(x, at.as_tensor(0, dtype=x.type.dtype))
-
-    def pullback(
-        self,
-        inputs: Sequence[Variable],
-        outputs: Sequence[Variable],
-        cotangents: Sequence[Variable | None],
-    ) -> list[Variable | None]:
-        """G · [y > 0]."""
-        (g,), (y,) = cotangents, outputs
-        assert g is not None
-        return [at.switch(at.gt(y, 0), g, at.zeros_like(g))]
-
-
-class LogSoftmaxOp(TypedOp):
-    """``x − log Σ exp x`` along the last axis, without overflow."""
-
-    def body(self, x: Variable) -> Variable:
-        """Shift by the maximum, then subtract the log of the sum."""
-        shifted = x - at.max(x, axis=-1, keepdims=True)
-        return shifted - at.log(at.exp(shifted).sum(axis=-1, keepdims=True))
-
-    def pullback(
-        self,
-        inputs: Sequence[Variable],
-        outputs: Sequence[Variable],
-        cotangents: Sequence[Variable | None],
-    ) -> list[Variable | None]:
-        """G − softmax(x) Σ g."""
-        (g,), (y,) = cotangents, outputs
-        assert g is not None
-        return [g - at.exp(y) * g.sum(axis=-1, keepdims=True)]
+from aeframe.nn.ops.activations import LogSoftmaxOp, SoftplusOp
 
 
 class _OfLabels(TypedOp):
@@ -152,34 +87,8 @@ class SoftmaxCrossEntropyOp(_OfLabels):
         return [total, None]
 
 
-class DropoutOp(TypedOp):
-    """Zero each entry with probability ``rate`` and scale the rest: state, x → next state, y."""
-
-    __props__ = ("rate",)
-
-    def __init__(self, rate: float) -> None:
-        if not 0.0 <= rate < 1.0:
-            raise ArgumentError(
-                "a dropout rate is a probability below 1",
-                path=current_path(),
-                expected="0 <= rate < 1",
-                got=rate,
-            )
-        self.rate = rate
-
-    def body(self, rng: Variable, x: Variable) -> list[Variable]:
-        """Y = x · [u ≥ rate] / (1 − rate), with u uniform."""
-        shape = [x.shape[i] for i in range(x.type.ndim)]
-        dtype = x.type.dtype
-        bounds = at.as_tensor(0.0, dtype=dtype), at.as_tensor(1.0, dtype=dtype)
-        node = UniformRV(dtype=dtype).make_node(rng, shape, None, *bounds)
-        advanced, u = node.outputs
-        kept = at.ge(u, at.as_tensor(self.rate, dtype=dtype)).astype(dtype)
-        return [advanced, x * kept * at.as_tensor(1 / (1 - self.rate), dtype=dtype)]
-
-
-class MeanSquaredErrorOp(TypedOp):
-    """The mean of ``(prediction − target)²`` over all entries; both of one shape."""
+class _OfPairs(TypedOp):
+    """Base of the losses whose prediction and target have one shape."""
 
     def check(self, prediction: Variable, target: Variable) -> None:
         """Shapes must be equal: nothing is broadcast in a loss."""
@@ -194,9 +103,84 @@ class MeanSquaredErrorOp(TypedOp):
             )
 
     def body(self, prediction: Variable, target: Variable) -> Variable:
-        """mean((prediction − target)²)."""
-        difference = prediction - target.astype(prediction.type.dtype)
-        return _mean(difference * difference)
+        """The mean of the entries' losses."""
+        return _mean(self.entries(prediction, target.astype(prediction.type.dtype)))
+
+    def entries(self, prediction: Variable, target: Variable) -> Variable:
+        """The loss of each entry."""
+        raise NotImplementedError
+
+
+class MeanSquaredErrorOp(_OfPairs):
+    """The mean of ``(p − t)²``."""
+
+    def entries(self, prediction: Variable, target: Variable) -> Variable:
+        """(p − t)²."""
+        difference = prediction - target
+        return difference * difference
+
+
+class MeanAbsoluteErrorOp(_OfPairs):
+    """The mean of ``|p − t|``."""
+
+    def entries(self, prediction: Variable, target: Variable) -> Variable:
+        """|p − t|."""
+        return abs(prediction - target)
+
+
+class HuberOp(_OfPairs):
+    """The mean of d²/2 where d = |p − t| is at most delta, delta (d − delta/2) beyond."""
+
+    __props__ = ("delta",)
+
+    def __init__(self, delta: float) -> None:
+        if not delta > 0:
+            raise ArgumentError("Huber's delta is a positive number", got=repr(delta))
+        self.delta = delta
+
+    def entries(self, prediction: Variable, target: Variable) -> Variable:
+        """With c = min(d, delta): c (d − c/2)."""
+        distance = abs(prediction - target)
+        clipped = at.minimum(distance, at.as_tensor(self.delta, dtype=distance.type.dtype))
+        return clipped * (distance - 0.5 * clipped)
+
+
+class HingeOp(_OfPairs):
+    """The mean of ``max(1 − t p, 0)``; targets are −1 and 1."""
+
+    def entries(self, prediction: Variable, target: Variable) -> Variable:
+        """max(1 − t p, 0)."""
+        margin = 1.0 - target * prediction
+        return at.maximum(margin, at.zeros_like(margin))
+
+
+class BinaryCrossEntropyOp(_OfPairs):
+    """The mean of ``softplus(x) − t x`` for logits x and targets between 0 and 1."""
+
+    def entries(self, prediction: Variable, target: Variable) -> Variable:
+        """−t log σ(x) − (1 − t) log σ(−x)."""
+        return SoftplusOp()(prediction) - target * prediction
+
+
+class KLDivergenceOp(_OfPairs):
+    """Σ t (log t − logp) over the last axis, averaged: log probabilities, probabilities."""
+
+    def body(self, prediction: Variable, target: Variable) -> Variable:
+        """With 0 log 0 = 0."""
+        t = target.astype(prediction.type.dtype)
+        safe = at.switch(at.gt(t, 0), t, at.ones_like(t))
+        return _mean((t * (at.log(safe) - prediction)).sum(axis=-1))
+
+
+class CosineOp(_OfPairs):
+    """1 − cos of the angle between prediction and target along the last axis, averaged."""
+
+    def body(self, prediction: Variable, target: Variable) -> Variable:
+        """1 − p·t / (|p| |t|)."""
+        t = target.astype(prediction.type.dtype)
+        dot = (prediction * t).sum(axis=-1)
+        lengths = at.sqrt((prediction * prediction).sum(axis=-1) * (t * t).sum(axis=-1))
+        return _mean(1.0 - dot / lengths)
 
 
 def _mean(x: Variable) -> Variable:

@@ -1,0 +1,64 @@
+"""The typed Ops of networks."""
+
+from aeframe.nn.ops.activations import (
+    EluOp,
+    GeluOp,
+    LeakyReluOp,
+    LogSoftmaxOp,
+    ReluOp,
+    SigmoidOp,
+    SiluOp,
+    SoftmaxOp,
+    SoftplusOp,
+    TanhOp,
+)
+from aeframe.nn.ops.linear import DenseOp, EmbeddingOp
+from aeframe.nn.ops.losses import (
+    BinaryCrossEntropyOp,
+    CosineOp,
+    HingeOp,
+    HuberOp,
+    KLDivergenceOp,
+    MeanAbsoluteErrorOp,
+    MeanSquaredErrorOp,
+    NegativeLogLikelihoodOp,
+    SoftmaxCrossEntropyOp,
+)
+from aeframe.nn.ops.normalize import (
+    BatchNormInferenceOp,
+    BatchNormOp,
+    GroupNormOp,
+    LayerNormOp,
+    RMSNormOp,
+)
+from aeframe.nn.ops.regularize import DropoutOp
+
+__all__ = [
+    "BatchNormInferenceOp",
+    "BatchNormOp",
+    "BinaryCrossEntropyOp",
+    "CosineOp",
+    "DenseOp",
+    "DropoutOp",
+    "EluOp",
+    "EmbeddingOp",
+    "GeluOp",
+    "GroupNormOp",
+    "HingeOp",
+    "HuberOp",
+    "KLDivergenceOp",
+    "LayerNormOp",
+    "LeakyReluOp",
+    "LogSoftmaxOp",
+    "MeanAbsoluteErrorOp",
+    "MeanSquaredErrorOp",
+    "NegativeLogLikelihoodOp",
+    "RMSNormOp",
+    "ReluOp",
+    "SigmoidOp",
+    "SiluOp",
+    "SoftmaxCrossEntropyOp",
+    "SoftmaxOp",
+    "SoftplusOp",
+    "TanhOp",
+]

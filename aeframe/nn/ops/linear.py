@@ -1,0 +1,73 @@
+"""Linear layers and table look-up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aesara.tensor as at
+from aesara.graph.basic import Apply, Variable
+from numpy.typing import NDArray
+
+from aeframe.core.errors import DataError, DtypeError
+from aeframe.core.ops import TypedOp, require_ndim, require_size
+from aeframe.core.trace import current_path
+
+
+class DenseOp(TypedOp):
+    """``x @ w + b`` over the last axis of ``x``: (..., i), (i, o), (o,) → (..., o).
+
+    The bias may be left out.
+    """
+
+    def check(self, x: Variable, w: Variable, b: Variable | None = None) -> None:
+        """The width of ``x`` must be the height of ``w``."""
+        require_ndim(self, "w", w, 2)
+        if x.type.ndim == 0:
+            require_ndim(self, "x", x, 2)
+        require_size(self, "x", x, x.type.ndim - 1, w.type.shape[0])
+        if b is not None:
+            require_ndim(self, "b", b, 1)
+            require_size(self, "b", b, 0, w.type.shape[1])
+
+    def body(self, x: Variable, w: Variable, b: Variable | None = None) -> Variable:
+        """One matrix product; leading axes are flattened around it."""
+        if x.type.ndim <= 2:
+            y = at.dot(x, w)
+        else:
+            lead = [x.shape[i] for i in range(x.type.ndim - 1)]
+            y = at.dot(x.reshape((-1, x.shape[-1])), w).reshape((*lead, w.shape[1]))
+        return y if b is None else y + b
+
+
+class EmbeddingOp(TypedOp):
+    """Rows of a table: (...) integers, (n, d) → (..., d)."""
+
+    def check(self, ids: Variable, table: Variable) -> None:
+        """Ids are integers; the table is a matrix."""
+        require_ndim(self, "table", table, 2)
+        if "int" not in ids.type.dtype:
+            raise DtypeError(
+                f"{self} takes integers",
+                path=current_path(),
+                expected="row numbers from 0",
+                got=ids.type.dtype,
+                fix="pass `ids.astype(int)`",
+            )
+
+    def validate(self, node: Apply, index: int, array: NDArray[Any]) -> None:
+        """Ids lie between 0 and the number of rows."""
+        rows = node.inputs[1].type.shape[0]
+        if index != 0 or rows is None or array.size == 0:
+            return
+        if array.min() < 0 or array.max() >= rows:
+            raise DataError(
+                "ids are out of range",
+                path=getattr(node.tag, "path", None),
+                expected=f"integers from 0 to {rows - 1}",
+                got=f"from {array.min()} to {array.max()}",
+                fix="number the items from 0, or make the table longer",
+            )
+
+    def body(self, ids: Variable, table: Variable) -> Variable:
+        """table[ids]."""
+        return at.take(table, ids, axis=0)

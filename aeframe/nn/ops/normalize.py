@@ -1,0 +1,117 @@
+"""Normalizations: over the batch, over features, over groups of features."""
+
+from __future__ import annotations
+
+import aesara.tensor as at
+from aesara.graph.basic import Variable
+
+from aeframe.core.errors import ShapeError
+from aeframe.core.ops import TypedOp, require_ndim, require_size
+from aeframe.core.shapes import shape_text
+from aeframe.core.trace import current_path
+
+
+class _Normalize(TypedOp):
+    __props__: tuple[str, ...] = ("epsilon",)
+
+    def __init__(self, epsilon: float) -> None:
+        self.epsilon = epsilon
+
+    def check(self, x: Variable, *parameters: Variable) -> None:
+        """Each parameter has one entry for each feature, the last axis of ``x``."""
+        for name, p in zip(("scale", "shift", "mean", "variance"), parameters, strict=False):
+            require_ndim(self, name, p, 1)
+            require_size(self, "x", x, x.type.ndim - 1, p.type.shape[0])
+
+    def standardized(self, x: Variable, axes: int | list[int]) -> tuple[Variable, ...]:
+        """X with mean 0 and variance 1 along ``axes``; the mean and the variance."""
+        mean = _mean(x, axes)
+        centred = x - mean
+        variance = _mean(centred * centred, axes)
+        return centred / at.sqrt(variance + self.epsilon), mean, variance
+
+
+class LayerNormOp(_Normalize):
+    """Mean 0 and variance 1 over the last axis, then scale and shift (Ba et al. 2016)."""
+
+    def body(self, x: Variable, scale: Variable, shift: Variable) -> Variable:
+        """Scale (x − mean) / √(variance + ε) + shift."""
+        return self.standardized(x, -1)[0] * scale + shift
+
+
+class RMSNormOp(_Normalize):
+    """Mean square 1 over the last axis, then scale (Zhang and Sennrich 2019)."""
+
+    def body(self, x: Variable, scale: Variable) -> Variable:
+        """Scale x / √(mean x² + ε)."""
+        return x / at.sqrt(_mean(x * x, -1) + self.epsilon) * scale
+
+
+class GroupNormOp(_Normalize):
+    """Mean 0, variance 1 over all axes but the first, by groups of features (Wu and He 2018)."""
+
+    __props__ = ("groups", "epsilon")
+
+    def __init__(self, groups: int, epsilon: float) -> None:
+        self.groups, self.epsilon = groups, epsilon
+
+    def check(self, x: Variable, *parameters: Variable) -> None:
+        """The features divide into the groups."""
+        super().check(x, *parameters)
+        width = x.type.shape[-1]
+        if width is not None and width % self.groups:
+            raise ShapeError(
+                f"{width} features do not divide into {self.groups} groups",
+                path=current_path(),
+                got=shape_text(x.type.shape),
+                fix="choose a number of groups that divides the features",
+            )
+
+    def body(self, x: Variable, scale: Variable, shift: Variable) -> Variable:
+        """(n, ..., c) seen as (n, ..., groups, c / groups)."""
+        shape = [x.shape[i] for i in range(x.type.ndim)]
+        split = x.reshape([*shape[:-1], self.groups, shape[-1] // self.groups])
+        axes = [i for i in range(1, split.type.ndim) if i != split.type.ndim - 2]
+        return self.standardized(split, axes)[0].reshape(shape) * scale + shift
+
+
+class BatchNormOp(_Normalize):
+    """Mean 0 and variance 1 over all axes but the last, with running statistics.
+
+    x, scale, shift, mean, variance → y, next mean, next variance (Ioffe and Szegedy 2015).
+    """
+
+    __props__ = ("momentum", "epsilon")
+
+    def __init__(self, momentum: float, epsilon: float) -> None:
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def body(
+        self, x: Variable, scale: Variable, shift: Variable, mean: Variable, variance: Variable
+    ) -> list[Variable]:
+        """Statistics of the batch; the running ones move by 1 − momentum."""
+        axes = list(range(x.type.ndim - 1))
+        y, m, v = self.standardized(x, axes)
+        kept, width = self.momentum, [x.shape[-1]]
+        return [
+            y * scale + shift,
+            kept * mean + (1 - kept) * m.reshape(width),
+            kept * variance + (1 - kept) * v.reshape(width),
+        ]
+
+
+class BatchNormInferenceOp(_Normalize):
+    """The same with the running statistics: x, scale, shift, mean, variance → y."""
+
+    def body(
+        self, x: Variable, scale: Variable, shift: Variable, mean: Variable, variance: Variable
+    ) -> Variable:
+        """Scale (x − mean) / √(variance + ε) + shift."""
+        return (x - mean) / at.sqrt(variance + self.epsilon) * scale + shift
+
+
+def _mean(x: Variable, axes: int | list[int]) -> Variable:
+    """The mean along axes, which stay with size 1, in the dtype of ``x``."""
+    listed = [axes % x.type.ndim] if isinstance(axes, int) else axes
+    size = at.prod(at.stack([x.shape[i] for i in listed])) if listed else at.as_tensor(1)
+    return x.sum(axis=listed, keepdims=True) / size.astype(x.type.dtype)
