@@ -1,6 +1,7 @@
 """Every Python block of the README and the docs runs, top to bottom in one namespace a page."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,9 @@ def test_the_examples_run(page, capsys):
     names = {"__name__": f"docs_{page.stem}"}
     for block in blocks:
         exec(compile(block, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
+def test_the_scripts_run(script, capsys):
+    runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Wrong uses from a user's day: each ends in one clear error that says where, what and the fix."""
 
+import aesara.tensor as at
 import numpy as np
 import pytest
 from safetensors.numpy import save as to_bytes
@@ -97,7 +98,72 @@ def code_in_a_file(folder):
     net.save(folder / "f")
 
 
+class Choice(ae.Model):
+    def __call__(self):
+        on = self.sample("on", ae.Bernoulli(0.5))
+        self.sample("y", ae.Normal(1.0 if on else 0.0, 1.0))
+
+
+class Plain(ae.Module):
+    def __init__(self, weight):
+        self.w = ae.Parameter(weight)
+
+    def __call__(self, x):
+        return at.dot(x, self.w) if self.w.type.ndim == 2 else x + self.w
+
+
+class Around(ae.Module):
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __call__(self, x):
+        return self.inner(x * 2.0)
+
+
+class Anew(ae.Module):
+    def __call__(self, x):
+        self.dense = nn.Dense(2)
+        return self.dense(x)
+
+
+class Total(ae.Module):
+    def __call__(self, x):
+        return x.sum()
+
+
+def made_anew():
+    model = Anew()
+    model(X)
+    model(X[:3])
+
+
 CASES = {
+    "a truth value of a symbol": (lambda: Choice().prior_predictive(1), errors.ArgumentError, None),
+    "a product that does not fit": (
+        lambda: Around(Plain(np.ones((5, 2))))(X),
+        errors.ShapeError,
+        "inner",
+    ),
+    "a sum that does not fit": (lambda: Around(Plain(np.ones(3)))(X), errors.ShapeError, "inner"),
+    "a layer made in the call": (made_anew, errors.StateError, "Anew"),
+    "one-hot labels": (lambda: compiled().fit(X, np.eye(3, dtype=int)[Y]), errors.ShapeError, None),
+    "no batches": (lambda: compiled().fit(X, Y, batch_size=0), errors.ArgumentError, None),
+    "a metric that is no list": (
+        lambda: compiled(metrics=ae.Accuracy()),
+        errors.ArgumentError,
+        None,
+    ),
+    "validation data that is no tuple": (
+        lambda: compiled().fit(X, Y, validation_data=X),
+        errors.ArgumentError,
+        None,
+    ),
+    "a search by name": (
+        lambda: gp.GP().fit(X[:, 0], X[:, 1], search="greedy"),
+        errors.ArgumentError,
+        None,
+    ),
+    "batches of a total": (lambda: Total().predict(X, batch_size=5), errors.ArgumentError, None),
     "a width that changes": (deep_mismatch, errors.ShapeError, "blocks[0]"),
     "a mismatch deep in a model": (broken_weight, errors.ShapeError, "blocks[1]"),
     "a name used twice": (lambda: Twice().prior_predictive(1), errors.NameTakenError, "mu"),

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
+from threading import RLock
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +34,7 @@ from aeframe.core.shapes import compatible, is_tensor, shape_text, specialize
 
 BUILT_IN = {"jax": "aeframe.backends.jax:JaxBackend", "c": "aeframe.backends.c:CBackend"}
 DEFAULT = "jax"
+_CELLS = RLock()
 _CURRENT: ContextVar[tuple[Backend, ...]] = ContextVar("aeframe_backends", default=())
 
 Executable = Callable[[list[Any], list[Any], Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]]
@@ -197,11 +199,11 @@ class Program:
 
     def _step(self, run: Executable, arrays: Sequence[Any]) -> Sequence[Any]:
         load = self.backend.load
-        outputs, states = run(
-            [load(c) for c in self.updated], [load(c) for c in self.fixed], arrays
-        )
-        for cell, value in zip(self.updated, states, strict=True):
-            cell.data = value
+        with _CELLS:  # another thread must not borrow a cell that is being updated
+            states, fixed = [load(c) for c in self.updated], [load(c) for c in self.fixed]
+            outputs, advanced = run(states, fixed, arrays)
+            for cell, value in zip(self.updated, advanced, strict=True):
+                cell.data = value
         return outputs
 
     def map(self, rows: Sequence[Any], *rest: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from aeframe.backends.base import Backend, Program, as_backend, to_numpy
 from aeframe.core.cells import Cell
 from aeframe.core.errors import DtypeError
 from aeframe.core.module import Module, is_array, lower_with_reports, unflatten
+from aeframe.core.places import without_truth
 from aeframe.core.structure import walk
 from aeframe.rewrites import inference, interpret
 
@@ -73,7 +74,7 @@ def program_for(
         return found[1], found[2]
 
     def symbol(value: Any) -> Any:
-        return value(name=None) if isinstance(value, TensorType) else value
+        return without_truth(value()) if isinstance(value, TensorType) else value
 
     inputs = tuple(symbol(a) for a in args)
     named = {k: symbol(v) for k, v in kwargs.items()}

@@ -77,6 +77,8 @@ class Cell:
 
 
 class _TensorCell(Cell, TensorVariable):
+    _is_nonzero = False  # Aesara's switch: `if cell:` is an error, not always true
+
     def __init__(
         self,
         value: ArrayLike | None = None,

@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,8 @@ class _Decoder:
 
     def _fill(self, made: Structure, data: Mapping[str, Any]) -> None:
         for name, value in data["fields"].items():
-            if name.startswith("_"):
-                raise FileError(f"the file sets a private attribute: {name}")
+            if name.startswith("_") or callable(getattr(type(made), name, None)):
+                raise FileError(f"the file sets an attribute that it must not: {name}")
             object.__setattr__(made, name, self.decode(value))
 
     def _cell(self, data: Mapping[str, Any]) -> Cell:
@@ -210,8 +211,18 @@ def save(module: Structure, path: str | os.PathLike[str]) -> None:
     store.initialize()
     encoder = _Encoder({id(cell): p for p, cell in store.items()})
     header = {"format": FORMAT, "version": VERSION, "objects": encoder.objects(module)}
-    metadata = {FORMAT: json.dumps(header)}
-    write_atomically(path, to_bytes(store.snapshot(), metadata=metadata))
+    values = store.snapshot()
+    header["sha256"] = digest(values)
+    write_atomically(path, to_bytes(values, metadata={FORMAT: json.dumps(header)}))
+
+
+def digest(values: Mapping[str, NDArray[Any]]) -> str:
+    """The SHA-256 of named arrays, by which a file tells that it is damaged."""
+    found = sha256()
+    for name in sorted(values):
+        found.update(f"{name} {values[name].dtype} {values[name].shape}".encode())
+        found.update(np.ascontiguousarray(values[name]).tobytes())
+    return found.hexdigest()
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -244,6 +255,12 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
         version = int(header["version"])
     except (ValueError, KeyError, TypeError) as error:
         raise FileError(f"the header is damaged: {error}", path=place) from error
+    if version < 1 or (version == VERSION and header.get("sha256") != digest(values)):
+        raise FileError(
+            "the file is damaged: its values are not those that were written",
+            path=place,
+            fix="load a backup",
+        )
     if version > VERSION:
         raise FileError(
             "the file was written by a later version",

@@ -16,8 +16,9 @@ import numpy as np
 from aesara.graph.basic import Variable
 
 from aeframe.core.cells import Cell, Parameter, Store
-from aeframe.core.errors import ArgumentError, UnknownNameError, nearest
+from aeframe.core.errors import ArgumentError, StateError, UnknownNameError, nearest
 from aeframe.core.graph import Graph
+from aeframe.core.places import plain_errors, settle
 from aeframe.core.structure import Structure, branches, walk
 from aeframe.core.trace import calling, current_trace, tracing
 
@@ -50,7 +51,8 @@ class Module(Structure):
         super().__init_subclass__(**kwargs)
         call = vars(cls).get("__call__")
         if call is not None and not hasattr(call, "builds_graph"):
-            setattr(cls, "__call__", graph_method(_as_typed_op(call) if typed else call))  # noqa: B010
+            method = _as_typed_op(call) if typed else call
+            setattr(cls, "__call__", graph_method(method, "__call__"))  # noqa: B010
 
     def modules(self) -> dict[str, Module]:
         """Path → Module, this one (``""``) and all below it."""
@@ -125,6 +127,13 @@ class Module(Structure):
         self._trainer = Trainer(self, **options)
         return self
 
+    @property
+    def history(self) -> Any:
+        """The History of the last ``fit``, of its finished epochs if it was interrupted."""
+        from aeframe.train import trainer_of
+
+        return trainer_of(self).history
+
     def evaluate(self, *data: Any, **options: Any) -> Any:
         """Loss and metrics on data, by name."""
         from aeframe.train import trainer_of
@@ -132,7 +141,7 @@ class Module(Structure):
         return trainer_of(self).evaluate(*data, **options)
 
     def predict(self, *data: Any, **options: Any) -> Any:
-        """The outputs on data, in batches, in the inference phase."""
+        """The outputs on data, in the inference phase; in batches if asked."""
         from aeframe.train import predict
 
         return predict(self, *data, **options)
@@ -185,8 +194,12 @@ def is_array(value: Any) -> bool:
     return hasattr(value, "__array__") and not np.isscalar(value)
 
 
-def graph_method(method: M) -> M:
-    """Make a method that builds a graph also run on arrays, and give its Applies their path."""
+def graph_method(method: M, name: str | None = None) -> M:
+    """Make a method that builds a graph also run on arrays, and give its Applies their path.
+
+    ``name`` is the attribute it is found under, where that is not the method's own name.
+    """
+    attribute = name or method.__name__
 
     @wraps(method)
     def call(self: Module, *args: Any, **kwargs: Any) -> Any:
@@ -200,18 +213,42 @@ def graph_method(method: M) -> M:
             else:
                 from aeframe.backends import run
 
-                return run(self, method.__name__, args, kwargs)
+                return run(self, attribute, args, kwargs)
         trace = current_trace()
         inside = trace is not None and any(m is self for m in trace.stack)
         known = len(trace.sites) if trace else 0
-        with calling(self, path_of(self)):
+        if trace is not None and trace.stack:
+            settle(v for v in given if isinstance(v, Variable))
+        before = {k: v for k, v in vars(self).items() if isinstance(v, Module | Cell)}
+        with calling(self, path_of(self)), plain_errors():
             made = method(self, *args, **kwargs)
+            _refuse_replaced(self, before)
+            settle(v for v in _parts(made) if isinstance(v, Variable))
             if inside or not self.passes:  # a method of its own called it: the outer one rewrites
                 return made
             return _rewritten(self, [v for v in given if isinstance(v, Variable)], made, known)
 
     call.builds_graph = True  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
+
+
+def _refuse_replaced(module: Module, before: dict[str, Any]) -> None:
+    """Raise :class:`StateError` when a call put a new part in the place of an old one."""
+    for name, part in before.items():
+        if vars(module).get(name) is not part:
+            raise StateError(
+                f"the call made a new `{name}`: its parameters would be drawn anew every time",
+                path=path_of(module) or type(module).__name__,
+                fix=f"make `self.{name}` once, in `__init__`",
+            )
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _parts(part)
+    else:
+        yield value
 
 
 def _rewritten(module: Module, inputs: list[Variable], made: Any, known: int) -> Any:

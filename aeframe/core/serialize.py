@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import inspect
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -34,7 +35,7 @@ _TENSOR_MODULES = (
     *("subtensor", "random.basic", "random.op", "nnet.basic"),
 )
 AESARA_MODULES = (
-    *("aesara.raise_op", "aesara.compile.ops", "aesara.scalar.basic", "aesara.scalar.math"),
+    *("aesara.compile.ops", "aesara.scalar.basic", "aesara.scalar.math"),
     *(f"aesara.tensor.{name}" for name in _TENSOR_MODULES),
 )
 
@@ -175,7 +176,18 @@ def decode_op(data: Mapping[str, Any]) -> Op:
             raise FileError(f"the file names an unknown scalar Op: {data['scalar']}")
         return found
     cls = find_class(str(data["class"]), Op)
+    if not issubclass(cls, TypedOp | IntermediateOp):
+        _refuse_code(data["props"])
     return cls(**{str(k): decode_value(v) for k, v in data["props"].items()})
+
+
+def _refuse_code(props: Any) -> None:
+    """Raise :class:`FileError` for text that is no name: Aesara writes some of it into C code."""
+    if isinstance(props, str) and not re.fullmatch(r"[\w ,.:+-]*", props):
+        raise FileError(f"the file gives an Op a text that is no name: {props!r}")
+    if isinstance(props, dict | list):
+        for part in [*props, *props.values()] if isinstance(props, dict) else props:
+            _refuse_code(part)
 
 
 def encode_type(kind: Type) -> Any:
@@ -196,9 +208,9 @@ def decode_type(data: Sequence[Any]) -> Type:
     """The inverse of :func:`encode_type`."""
     name = data[0]
     if name == "tensor":
-        return TensorType(data[1], tuple(data[2]))
+        return TensorType(np.dtype(data[1]).name, tuple(data[2]))
     if name == "scalar":
-        return ScalarType(data[1])
+        return ScalarType(np.dtype(data[1]).name)
     if name in _PLAIN_TYPES:
         return _PLAIN_TYPES[name]()
     if name == "intermediate":

@@ -85,17 +85,20 @@ def run(out: Path) -> list[Row]:
 
 def draw(seen: dict[str, float], done: dict[str, float], path: Path) -> None:
     """Recovery by treatment, as observed and under the intervention."""
-    figure, axes = plt.subplots(1, 2, figsize=(7, 3.4), sharey=True, layout="constrained")
-    titles = "patients who got it: P(recovered | treatment)", "do(treatment), all patients"
+    figure, axes = plt.subplots(1, 2, figsize=(8, 2.6), sharey=True, layout="constrained")
+    titles = "as observed: P(recovered | treatment)", "intervention: P(recovered | do(treatment))"
     for ax, rates, title in zip(axes, (seen, done), titles, strict=True):
-        bars = ax.bar(["A, open surgery", "B, nephrolithotomy"], list(rates.values()))
-        best = max(range(2), key=list(rates.values()).__getitem__)
-        for i, bar in enumerate(bars):
-            bar.set_color("C0" if i == best else "0.75")
-        ax.bar_label(bars, fmt="%.4f", padding=3)
-        ax.set(title=title, ylim=(0.7, 0.88))
-        ax.title.set_fontsize(10)
+        values = list(rates.values())
+        best = values.index(max(values))
+        ax.plot(values, [0, 1], color="0.8", zorder=0)
+        for i, value in enumerate(values):
+            ax.plot(value, i, "o", ms=9, color="C0" if i == best else "0.55")
+            ax.annotate(
+                f"{value:.4f}", (value, i), (0, 10), textcoords="offset points", ha="center"
+            )
+        ax.set_yticks([0, 1], ["A, open surgery", "B, nephrolithotomy"])
+        ax.set(xlabel="probability of recovery", xlim=(0.75, 0.86), ylim=(-0.5, 1.6))
+        ax.set_title(title, fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("probability of recovery")
     figure.savefig(path, dpi=130)
     plt.close(figure)

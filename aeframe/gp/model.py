@@ -133,6 +133,10 @@ class GP(Module):
 
         self.condition(x, y)
         if search is not None:
+            if not hasattr(search, "run"):
+                raise ArgumentError(
+                    "not a search", expected="search=ae.KernelSearch()", got=repr(search)
+                )
             return search.run(self, backend)
         return fit(self, restarts=restarts, steps=steps, seed=seed, backend=backend)
 

@@ -75,6 +75,8 @@ class KernelSearch:
                 expected="KernelSearch(bases=(SE, Linear))",
                 got=str(self.bases),
             )
+        if not isinstance(self.depth, int) or self.depth < 1:
+            raise ArgumentError("the depth of a search is a positive integer", got=self.depth)
 
     def run(self, gp: GP, backend: str | Backend | None = None) -> FitResult:
         """Search on the data of ``gp``, which ends with the best kernel found."""
@@ -91,12 +93,13 @@ class KernelSearch:
                     found = race.fit(found, 1, 5 * self.steps)
                     history.append(_step(found, tried, failed))
                     best = found
+                    # at once: who interrupts the search keeps the best kernel so far
+                    gp.kernel, gp.noise, gp.mean = best.gp.kernel, best.gp.noise, best.gp.mean
                 else:
                     history.append(replace(_step(found, tried, failed), move="none is better"))
                     break
         if best is None:
             raise FitError("no kernel could be fitted", fix="check the scale of the data")
-        gp.kernel, gp.noise, gp.mean = best.gp.kernel, best.gp.noise, best.gp.mean
         return FitResult(
             kernel=str(gp.kernel),
             log_marginal_likelihood=-best.cost,

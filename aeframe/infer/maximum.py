@@ -210,7 +210,7 @@ def _compile(model: Model, given: Arguments) -> tuple[Program, list[Block]]:
             fix="use `model.log_prob({}, ...)` for the log joint",
         )
     u = at.TensorType("float64", (places[-1].stop,))(name="u")
-    replace = {b.parameter or values[b.name]: b.value(u) for b in places}
+    replace = {values[b.name] if b.parameter is None else b.parameter: b.value(u) for b in places}
     (cost,) = replay([-density], replace)
     program = backend_of(model).compile([u, *graph.inputs], [cost, *grad(cost, [u])])
     return program, places

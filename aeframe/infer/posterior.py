@@ -19,6 +19,7 @@ from aeframe.core.summary import plain_table, render
 from aeframe.prob import Model, Observe
 from aeframe.prob.density import free_sites
 from aeframe.prob.simulate import Draws, simulate
+from aeframe.prob.sites import find_site
 
 
 class Inference(Structure):
@@ -53,6 +54,10 @@ class Posterior:
     def draws(self, n: int, seed: int = 0) -> Draws:
         """``n`` draws of the sites that were not observed, site → array (n, ...)."""
         raise NotImplementedError
+
+    def mean(self, site: str) -> NDArray[np.float64]:
+        """The posterior expectation of a site; of 1000 draws where it is not known exactly."""
+        return np.asarray(find_site(site, self.draws(1000), "take the mean of").mean(axis=0))
 
     def predict(self, *data: Any, n: int = 1000, seed: int = 0) -> Draws:
         """``n`` posterior predictive draws of every site, observed ones drawn anew.

@@ -88,7 +88,7 @@ class BatchNorm(Layer):
         Added to the variance.
 
     >>> import numpy as np
-    >>> BatchNorm()(np.array([[1.0, 3.0]])).round(3)
+    >>> BatchNorm()(np.array([[1.0, 3.0]])).round(2)
     array([[1., 3.]], dtype=float32)
     """
 

@@ -9,7 +9,7 @@ from aeframe.core.ops import TypedOp
 
 
 class SGDOp(TypedOp):
-    """Momentum update: p, g, velocity, learning rate → p', velocity'.
+    """Descent: p, g, learning rate → p' = p − rate · g; with a velocity → p', velocity'.
 
     velocity' = momentum · velocity − rate · g, p' = p + velocity'.
     """
@@ -19,8 +19,12 @@ class SGDOp(TypedOp):
     def __init__(self, momentum: float) -> None:
         self.momentum = momentum
 
-    def body(self, p: Variable, g: Variable, velocity: Variable, rate: Variable) -> list[Variable]:
-        """The two new values."""
+    def body(
+        self, p: Variable, g: Variable, rate: Variable, velocity: Variable | None = None
+    ) -> list[Variable]:
+        """The new values."""
+        if velocity is None:
+            return [p - rate * g]
         velocity = self.momentum * velocity - rate * g
         return [p + velocity, velocity]
 

@@ -81,17 +81,16 @@ class SGD(Optimizer):
     True
     """
 
-    slots = ("velocity",)
-
     def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0) -> None:
         super().__init__(learning_rate)
         self.momentum = momentum
+        self.slots = ("velocity",) if momentum else ()
 
     def step(
         self, p: Variable, g: Variable, slots: Sequence[Variable], count: Variable, rate: Variable
     ) -> Sequence[Variable]:
         """See :class:`aeframe.train.ops.SGDOp`."""
-        return SGDOp(self.momentum).make_node(p, g, *slots, rate).outputs
+        return SGDOp(self.momentum).make_node(p, g, rate, *slots).outputs
 
 
 class Adam(Optimizer):

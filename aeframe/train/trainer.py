@@ -20,6 +20,7 @@ from aeframe.core.errors import ArgumentError, GradientError, StateError
 from aeframe.core.grad import grad, is_float
 from aeframe.core.graph import Graph
 from aeframe.core.module import Module
+from aeframe.core.places import plain_errors, without_truth
 from aeframe.core.progress import progress_bar
 from aeframe.core.structure import walk
 from aeframe.core.trace import tracing
@@ -71,13 +72,16 @@ class Trainer:
             raise ArgumentError(
                 "not a loss", expected="a function such as nn.softmax_cross_entropy", got=repr(loss)
             )
-        for metric in metrics:
+        for metric in metrics if isinstance(metrics, list | tuple) else [metrics]:
+            if not isinstance(metrics, list | tuple):
+                raise ArgumentError("metrics is a list", expected="[ae.Accuracy()]", got=metrics)
             if not isinstance(metric, Metric):
                 raise ArgumentError("not a metric", expected="ae.Accuracy()", got=repr(metric))
         self.module, self.optimizer, self.loss = module, optimizer, loss
         self.metrics, self.seed, self.epoch = tuple(metrics), seed, 0
         self.backend = as_backend(backend)
         module._backend = self.backend  # type: ignore[attr-defined]
+        self.history = History()
         self._programs: dict[Any, Program] = {}
         self._parameters: list[Parameter] = []
 
@@ -95,9 +99,10 @@ class Trainer:
         GradientError
             When the loss is not a scalar.
         """
-        inputs = [t(name=n) for t, n in zip(types, _names(len(types)), strict=True)]
+        names = _names(len(types))
+        inputs = [without_truth(t(name=n)) for t, n in zip(types, names, strict=True)]
         *arguments, target = inputs
-        with tracing() as trace:
+        with tracing() as trace, plain_errors():
             prediction = self.module(*arguments)
             cost = self.loss(prediction, target)
             terms = [t for m in self.metrics for t in m.terms(prediction, target)]
@@ -192,11 +197,19 @@ class Trainer:
         DataError
             When the data holds NaN, labels out of range, or arrays of different lengths.
         """
+        for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+            if not isinstance(number, int) or number < 1:
+                raise ArgumentError(
+                    "a count is not a positive integer", expected=f"{name}=10", got=repr(number)
+                )
+        if validation_data is not None and not isinstance(validation_data, tuple | list):
+            kind = type(validation_data).__name__
+            raise ArgumentError("`validation_data` is a tuple", expected="(x, y)", got=kind)
         arrays = self.arrays(data)
         size = min(batch_size, len(arrays[0]))
         first = tuple(a[:size] for a in arrays)
         validate(self.graph([TensorType(str(a.dtype), a.shape) for a in first]), arrays)
-        history = History()
+        history = self.history = History()
         steps = -(-len(arrays[0]) // size)
         with progress_bar(epochs * steps, "fit", "step", progress) as bar:
             for _ in range(epochs):
@@ -240,22 +253,27 @@ class Trainer:
 
 
 def predict(
-    module: Module, *data: Any, batch_size: int = 256, backend: str | Backend | None = None
+    module: Module,
+    *data: Any,
+    batch_size: int | None = None,
+    backend: str | Backend | None = None,
 ) -> Any:
-    """The outputs of ``module`` on data, in batches, in the inference phase.
-
-    The last batch is filled up with its last row, so that it needs no program of its own.
+    """The outputs of ``module`` on data, in the inference phase.
 
     Parameters
     ----------
     batch_size
-        Rows of one call.
+        Rows of one call; all of them unless it is given. Rows must not depend on each other
+        then. The last batch is filled up with its last row, so that it needs no program of its
+        own.
     backend
         That of this call; without it the model's, or the current one.
     """
     names = _names(len(data) + 1)[:-1]
     arrays = as_arrays(data, names, module.find_dtype())
     n = len(arrays[0])
+    if batch_size is None:
+        return run(module, "__call__", arrays, backend=backend)
     size = min(batch_size, n)
     parts = []
     for batch in batches(arrays, size):
@@ -273,6 +291,12 @@ def _join(parts: Sequence[Any], rows: Sequence[int]) -> Any:
     if isinstance(first, list | tuple):
         made = [_join(column, rows) for column in zip(*parts, strict=True)]
         return type(first)(*made) if hasattr(first, "_fields") else type(first)(made)
+    if np.ndim(first) == 0 or len(first) != max(rows):
+        raise ArgumentError(
+            "an output has no row for each row of the data, so it cannot be put together",
+            got=f"shape {np.shape(first)} for {max(rows)} rows",
+            fix="leave `batch_size` out",
+        )
     return np.concatenate([p[:k] for p, k in zip(parts, rows, strict=True)])
 
 

@@ -4,11 +4,12 @@ import aesara.tensor as at
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from scipy.special import logsumexp
 from scipy.stats import chisquare
 
 import aeframe as ae
 from aeframe.circuits import Bernoulli
-from aeframe.circuits.ops import MaxOp
+from aeframe.circuits.ops import LogSumExpOp, MaxOp
 from aeframe.circuits.queries import evaluate
 from tests.circuits.strategies import (
     assignments,
@@ -149,3 +150,12 @@ def test_jax_and_c_agree(method):
 
 def _matrix(columns):
     return at.TensorType("float64", (None, columns))("x")
+
+
+def test_totals_of_tiny_probabilities_do_not_underflow():
+    terms = np.array([[-1e4, -1e4 - 1.0], [-np.inf, -3.0], [-np.inf, -np.inf], [800.0, 801.0]])
+    symbol = at.TensorType("float64", terms.shape)()
+    total = LogSumExpOp()(symbol)
+    for backend in ("jax", "c"):
+        (found,) = ae.Backend(backend).compile([symbol], [total])(terms)
+        np.testing.assert_allclose(np.asarray(found), logsumexp(terms, axis=-1), rtol=1e-12)

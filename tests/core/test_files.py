@@ -3,14 +3,17 @@
 import json
 import os
 
+import aesara.tensor as at
 import numpy as np
 import pytest
+from aesara.raise_op import Assert
 from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
 import aeframe as ae
 from aeframe import nn
 from aeframe.core.errors import FileError, SerializationError
+from aeframe.core.serialize import decode_graph, encode_graph
 
 
 class Net(ae.Module):
@@ -137,6 +140,26 @@ def test_no_depth_of_nesting_is_too_much(tmp_path):
     while again is not None:
         again, n = again.next_one, n + 1
     assert n == 3000
+
+
+def test_a_flipped_bit_is_noticed(saved):
+    path = saved[3]
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(FileError, match="not those that were written"):
+        ae.load(path)
+
+
+def test_text_that_would_reach_c_code_is_refused(tmp_path):
+    x = at.dvector("x")
+    message = Assert('\\"); system("id"); //')(x, at.lt(x.sum(), 0.0))
+    with pytest.raises(SerializationError):
+        ae.outline([x], [message], "F")
+    data = encode_graph([x], [x.sum()])
+    data["ops"][0]["props"]["dtype"] = 'float64"); system("id"); //'
+    with pytest.raises(FileError, match="no name"):
+        decode_graph(data)
 
 
 def test_code_is_never_written(tmp_path):

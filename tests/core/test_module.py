@@ -173,3 +173,28 @@ def test_a_changed_attribute_compiles_anew():
     assert model(np.array([3.0])) == [9.0]
     model.n = 3
     assert model(np.array([3.0])) == [27.0]
+
+
+def test_a_decorator_without_wraps_does_no_harm():
+    def careless(function):
+        def wrapper(self, x):
+            return function(self, x) * 2.0
+
+        return wrapper
+
+    class Doubled(ae.Module):
+        @careless
+        def __call__(self, x):
+            return x
+
+    assert Doubled()(np.ones(2)).tolist() == [2.0, 2.0]
+
+
+def test_rows_may_depend_on_each_other():
+    class Centred(ae.Module):
+        def __call__(self, x):
+            return x - x.mean(axis=0)
+
+    x = np.arange(600.0).reshape(300, 2)
+    np.testing.assert_allclose(Centred().predict(x), x - x.mean(axis=0))
+    assert ae.gp.SE().predict(x[:, :1]).shape == (300, 300)

@@ -22,7 +22,7 @@ from aeframe.gp import (
     leaf_kernels,
     moves,
 )
-from aeframe.gp.search import normal_key
+from aeframe.gp.search import _Race, normal_key
 from aeframe.rewrites import Alternative
 
 DEMO = Path(ae.__file__).parent / "demo_data" / "airline.csv"
@@ -125,3 +125,20 @@ def test_airline_has_a_period_and_a_trend():
     ]
     assert trends
     assert result.bic < 1150
+
+
+def test_an_interrupted_search_keeps_the_best_so_far(monkeypatch):
+    x, y = seasonal()
+    level, calls = _Race.level, []
+
+    def interrupted(self, *arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return level(self, *arguments)
+
+    monkeypatch.setattr(_Race, "level", interrupted)
+    model = GP()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, search=KernelSearch((Linear,), depth=3, draws=2, restarts=1))
+    assert str(model.kernel) == "Linear"

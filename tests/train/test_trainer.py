@@ -1,6 +1,7 @@
 """Training: optimizers against their formulas, fit, evaluate, predict, and what they refuse."""
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import aesara.tensor as at
 import matplotlib.pyplot as plt
@@ -63,7 +64,11 @@ def adam(a, g, m, v, t):
 @pytest.mark.parametrize("backend", ["jax", "c"])
 @pytest.mark.parametrize(
     ("optimizer", "update", "slots"),
-    [(lambda: ae.SGD(0.05, momentum=0.9), sgd, 1), (lambda: ae.Adam(0.05), adam, 2)],
+    [
+        (lambda: ae.SGD(0.05, momentum=0.9), sgd, 1),
+        (lambda: ae.SGD(0.05), lambda a, g, t: (a - 0.05 * g,), 0),
+        (lambda: ae.Adam(0.05), adam, 2),
+    ],
 )
 def test_optimizers_follow_their_formulas(optimizer, update, slots, backend):
     model = Line().compile(optimizer=optimizer(), loss=nn.mean_squared_error, backend=backend)
@@ -227,6 +232,16 @@ def test_an_interrupt_keeps_the_work(backend, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y, batch_size=60, epochs=3, progress=False)
     assert model._trainer.optimizer.count.value == before + 1
+    assert model.history.epochs == 0
     assert all(np.isfinite(v).all() for v in model.store.snapshot().values())
     program._executables[key] = run
     model.fit(X, Y, batch_size=60, progress=False)
+
+
+def test_two_threads_share_a_model():
+    model = compiled()
+    model.train_on_batch(X, Y)
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(model.train_on_batch, X, Y) for _ in range(40)]
+        assert all(np.isfinite(float(f.result()["loss"])) for f in futures)
+    assert model._trainer.optimizer.count.value == 41

@@ -22,6 +22,14 @@ class _OfLabels(TypedOp):
     def check(self, scores: Variable, labels: Variable) -> None:
         """Labels are integers, one for each row."""
         require_ndim(self, "scores", scores, 2)
+        if labels.type.ndim == 2:
+            raise ShapeError(
+                f"{self} takes class numbers, not one-hot rows",
+                path=current_path(),
+                expected="(n,) integers",
+                got=shape_text(labels.type.shape),
+                fix="pass `labels.argmax(axis=1)`",
+            )
         require_ndim(self, "labels", labels, 1)
         if "int" not in labels.type.dtype:
             raise DtypeError(
