@@ -91,7 +91,7 @@ def interleave(
     *,
     rounds: int = 30,
     sample: float = 0.1,
-    most: int = 20,
+    most: int = 100,
     pause: float = 0.05,
 ) -> dict[str, list[float]]:
     """Seconds per step of each timer, sampled in turn; the lists are aligned by round.
@@ -115,7 +115,7 @@ def interleave(
         times = {}
         for key in keys[first:] + keys[:first]:
             time.sleep(pause)
-            timers[key](max(1, steps // 3))
+            timers[key](max(1, steps // 2))
             times[key] = timers[key](steps)
         return times
 

@@ -88,6 +88,39 @@ def say(**facts: float) -> None:
     print(json.dumps(facts), flush=True)
 
 
+class Served:
+    """A process of its own that takes steps when it is asked to, and sleeps in between.
+
+    Libraries in one process disturb each other: with PyTorch beside it, a step of JAX took twice
+    its time.
+    """
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [sys.executable, *argv], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+        )
+        self.seconds(1)
+
+    def seconds(self, steps: int) -> float:
+        """The seconds that one of `steps` steps takes; RuntimeError when the process has died."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            print(steps, file=self.process.stdin, flush=True)
+        except BrokenPipeError as error:
+            raise RuntimeError("the process ended") from error
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                return float(json.loads(line)["seconds"])
+        raise RuntimeError("the process ended")
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
 def fresh_process(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> dict:
     """Run a Python program; what it told with `say`, and when, counted from its start.
 

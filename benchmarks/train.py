@@ -1,6 +1,6 @@
 """Training steps of small networks: aeframe against PyTorch, Flax with Optax and Keras on JAX.
 
-`step` is the seconds of one training step, all systems alive in this process; `first_step` the
+`step` is the seconds of one training step, each system in a process of its own; `first_step` the
 seconds from a fresh process's start to its first step's end, `first_step_cold` the same with an
 empty compile cache on disk (for systems that have one); `peak_rss` that process's peak memory
 after 50 steps, and `loss` its loss then, which shows that all did the same work. Every step takes
@@ -17,9 +17,9 @@ from functools import partial
 from typing import TypeVar
 
 import harness
-from harness import Row, Timer
+from harness import Row
 from load import Quiet
-from machine import Work, fresh_process, gemm_rate, peak_rss, say
+from machine import Served, Work, fresh_process, gemm_rate, peak_rss, say
 from systems import SYSTEMS, System
 from tasks import TASKS, Task
 
@@ -36,6 +36,14 @@ def worker(task: str, key: str) -> None:
     say(step=1)
     runner.seconds(STEPS - 1)
     say(peak_rss=peak_rss(), loss=runner.sync())
+
+
+def serve(task: str, key: str) -> None:
+    """What a served process does: as many steps as each line of its input asks for."""
+    system = next(s for s in SYSTEMS if s.key == key)
+    runner = system.build(task, TASKS[task].data(0))
+    for line in sys.stdin:
+        say(seconds=runner.seconds(int(line)))
 
 
 def start(task: Task, system: System, environment: Mapping[str, str] | None = None) -> dict:
@@ -87,15 +95,16 @@ def processes(task: Task, systems: list[System], rounds: int, cold: int, quiet: 
 
 
 def steps(task: Task, systems: list[System], rounds: int, sample: float, quiet: Quiet) -> list[Row]:
-    """Steps in turn, all systems in this process."""
+    """Steps in turn, each system in a process of its own."""
 
-    def build(system: System) -> Timer:
-        runner = system.build(task.name, task.data(0))
-        runner.seconds(1)
-        return runner.seconds
+    def serve(system: System) -> Served:
+        return Served([sys.argv[0], "--serve", task.name, system.key])
 
-    timers, rows = able(task, systems, "step", build)
+    served, rows = able(task, systems, "step", serve)
+    timers = {key: process.seconds for key, process in served.items()}
     samples = harness.interleave(timers, quiet, rounds=rounds, sample=sample)
+    for process in served.values():
+        process.close()
     return rows + harness.compare(task.name, "step", samples, "s")
 
 
@@ -116,12 +125,15 @@ def main() -> None:
     keys = [s.key for s in SYSTEMS]
     options.add_argument("--system", choices=keys, action="append", help="default: all")
     options.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    options.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.worker:
         return worker(*given.worker)
+    if given.serve:
+        return serve(*given.serve)
     chosen = [s for s in SYSTEMS if not given.system or s.key in given.system]
     present = [s for s in chosen if not s.missing]
-    rounds, cold, pairs, sample = (2, 1, 20, 0.03) if given.quick else (5, 2, 40, 0.1)
+    rounds, cold, pairs, sample = (2, 1, 20, 0.1) if given.quick else (5, 2, 30, 0.4)
     rows: list[Row] = []
     for name in given.task or TASKS:
         task, quiet = TASKS[name], harness.quiet(given)
