@@ -3,9 +3,10 @@
 Run it with ``python examples/together.py``; it takes a few seconds.
 """
 
+# ruff: noqa: I001
 from __future__ import annotations
 
-import aeframe as ae  # noqa: I001 (before Aesara, which it mends)
+import aeframe as ae  # before Aesara, which it mends
 import aesara.tensor as at
 import numpy as np
 from aeframe import gp, nn
