@@ -72,9 +72,9 @@ class Trainer:
             raise ArgumentError(
                 "not a loss", expected="a function such as nn.softmax_cross_entropy", got=repr(loss)
             )
-        for metric in metrics if isinstance(metrics, list | tuple) else [metrics]:
-            if not isinstance(metrics, list | tuple):
-                raise ArgumentError("metrics is a list", expected="[ae.Accuracy()]", got=metrics)
+        if not isinstance(metrics, list | tuple):
+            raise ArgumentError("metrics is a list", expected="[ae.Accuracy()]", got=repr(metrics))
+        for metric in metrics:
             if not isinstance(metric, Metric):
                 raise ArgumentError("not a metric", expected="ae.Accuracy()", got=repr(metric))
         self.module, self.optimizer, self.loss = module, optimizer, loss
