@@ -91,8 +91,7 @@ def say(**facts: float) -> None:
 class Served:
     """A process of its own that takes steps when it is asked to, and sleeps in between.
 
-    Libraries in one process disturb each other: with PyTorch beside it, a step of JAX took twice
-    its time.
+    So no library's threads, settings or memory are in the process of another.
     """
 
     def __init__(self, argv: Sequence[str]) -> None:
