@@ -11,7 +11,7 @@ from aeframe.backends.base import (
     implement,
     to_numpy,
 )
-from aeframe.backends.run import as_array, program_for, run
+from aeframe.backends.run import as_array, program_for, require_finite, run
 
 __all__ = [
     "Backend",
@@ -24,6 +24,7 @@ __all__ = [
     "diagnose",
     "implement",
     "program_for",
+    "require_finite",
     "run",
     "to_numpy",
 ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aeframe.backends.base import Backend, Program, as_backend, to_numpy
 from aeframe.core.cells import Cell
-from aeframe.core.errors import DtypeError
+from aeframe.core.errors import DataError, DtypeError
 from aeframe.core.module import Module, is_array, lower_with_reports, unflatten
 from aeframe.core.places import without_truth
 from aeframe.core.structure import walk
@@ -42,6 +42,20 @@ def as_array(value: Any, dtype: str, name: str) -> NDArray[Any]:
             fix="encode text and objects as numbers first",
         )
     return array
+
+
+def require_finite(name: str, array: NDArray[Any]) -> None:
+    """Raise :class:`DataError` when rows of floats hold NaN or infinity."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        rows = np.flatnonzero(~finite.reshape(len(array), -1).all(axis=1))
+        raise DataError(
+            f"{name} holds NaN or infinity",
+            path=name,
+            expected="finite numbers",
+            got=f"{len(rows)} such rows, the first is row {rows[0]}",
+            fix="drop these rows or fill them in",
+        )
 
 
 def fingerprint(module: Module) -> tuple[Any, ...]:

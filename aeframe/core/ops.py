@@ -26,7 +26,7 @@ from aesara.tensor.shape import shape_i
 from aeframe.core.errors import AeframeError, BodyError, IntermediateError, ShapeError
 from aeframe.core.grad import float_literals_like, is_float, reached, vjp
 from aeframe.core.graph import Merger, leaves, replay, toposort
-from aeframe.core.shapes import compatible, fold_shapes, is_tensor, shape_text
+from aeframe.core.shapes import compatible, concrete, is_tensor, shape_text
 from aeframe.core.trace import current_path
 
 
@@ -59,18 +59,8 @@ def single_precision_sums(node: Apply, inputs: list[Variable]) -> Sequence[Varia
 
 
 def _body_transform(node: Apply, inputs: list[Variable]) -> Sequence[Variable] | None:
-    folded = fold_shapes(node, inputs)
-    if folded is not None:
-        return folded
     made = single_precision_sums(node, inputs)
-    if made is not None:
-        return made
-    if any(is_tensor(o) and None in o.type.shape for o in node.outputs):
-        from aeframe.core.shapes import narrow
-
-        fresh = narrow(node.op.make_node(*inputs))
-        return fold_shapes(fresh, inputs) or fresh.outputs
-    return None
+    return concrete(node, inputs) if made is None else made
 
 
 @lru_cache(maxsize=8192)

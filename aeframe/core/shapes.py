@@ -180,13 +180,14 @@ def specialize(graph: Graph, types: Sequence[Any]) -> Graph:
             )
         fresh.append(kind(name=variable.name))
     replace = dict(zip(graph.inputs, fresh, strict=True))
-    results = replay(graph.results, replace, Merger(_concrete))
+    results = replay(graph.results, replace, Merger(concrete))
     n = len(graph.outputs)
     updates = dict(zip(graph.updates, results[n:], strict=True))
     return Graph(tuple(fresh), tuple(results[:n]), updates, graph.names)
 
 
-def _concrete(node: Apply, inputs: list[Variable]) -> Sequence[Variable] | None:
+def concrete(node: Apply, inputs: list[Variable]) -> Sequence[Variable] | None:
+    """A transform: :func:`fold_shapes`, and static shapes on outputs that have none yet."""
     folded = fold_shapes(node, inputs)
     if folded is not None:
         return folded

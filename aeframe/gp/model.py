@@ -10,7 +10,7 @@ import numpy as np
 from aesara.graph.basic import Variable
 from numpy.typing import ArrayLike, NDArray
 
-from aeframe.backends import Backend, as_array
+from aeframe.backends import Backend, as_array, require_finite
 from aeframe.core import Module, Parameter, State
 from aeframe.core.errors import ArgumentError, DataError, ShapeError, StateError
 from aeframe.core.module import graph_method
@@ -222,7 +222,7 @@ def checked_data(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
             got=len(targets),
             fix="pass one target for each row of x",
         )
-    _require_finite("y", targets)
+    require_finite("y", targets)
     return inputs, targets
 
 
@@ -241,17 +241,5 @@ def _checked_inputs(x: Any) -> Any:
         )
     if not inputs.size:
         raise DataError("there are no rows", path="x", got=shape_text(inputs.shape))
-    _require_finite("x", inputs)
+    require_finite("x", inputs)
     return inputs
-
-
-def _require_finite(name: str, array: Array) -> None:
-    bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
-    if bad.size:
-        raise DataError(
-            f"{name} holds NaN or infinity",
-            path=name,
-            expected="finite numbers",
-            got=f"{bad.size} bad rows, the first is row {bad[0]}",
-            fix="drop or impute these rows first",
-        )

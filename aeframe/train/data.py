@@ -9,7 +9,7 @@ import numpy as np
 from aesara.graph.basic import Variable
 from numpy.typing import NDArray
 
-from aeframe.backends import as_array
+from aeframe.backends import as_array, require_finite
 from aeframe.core.errors import DataError
 from aeframe.core.graph import Graph, toposort
 from aeframe.core.ops import TypedOp
@@ -29,14 +29,7 @@ def as_arrays(data: Sequence[Any], names: Sequence[str], dtype: str) -> Arrays:
     for name, array in zip(names, arrays, strict=True):
         if array.ndim == 0 or len(array) == 0:
             raise DataError(f"{name} has no rows", got=f"shape {array.shape}")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            rows = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
-            raise DataError(
-                f"{name} holds NaN or infinity",
-                expected="finite numbers",
-                got=f"{len(rows)} such rows, the first is row {rows[0]}",
-                fix="drop these rows or fill them in",
-            )
+        require_finite(name, array)
     lengths = {n: len(a) for n, a in zip(names, arrays, strict=True)}
     if len(set(lengths.values())) > 1:
         raise DataError(
