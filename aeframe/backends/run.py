@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from aesara.tensor.type import TensorType
@@ -16,6 +16,8 @@ from aeframe.core.module import Module, is_array, lower_with_reports, unflatten
 from aeframe.core.places import without_truth
 from aeframe.core.structure import walk
 from aeframe.rewrites import inference, interpret
+
+T = TypeVar("T")
 
 
 def as_array(value: Any, dtype: str, name: str) -> NDArray[Any]:
@@ -73,6 +75,17 @@ def _plain(part: Any) -> Any:
     return id(part)
 
 
+def cached(module: Module, key: Sequence[Any], backend: Backend, make: Callable[[], T]) -> T:
+    """What ``make`` returns, made again only when the structure of ``module`` has changed."""
+    full = (*key, backend.name, repr(backend.options))
+    programs = module.__dict__.setdefault("_programs", {})
+    found = programs.get(full)
+    if found is None or found[0] != fingerprint(module):
+        made = make()
+        found = programs[full] = (fingerprint(module), made)
+    return found[1]
+
+
 def program_for(
     module: Module,
     method: str,
@@ -81,24 +94,20 @@ def program_for(
     backend: Backend,
 ) -> tuple[Program, Any]:
     """The compiled method for symbolic arguments, in the inference phase, and its nesting."""
-    key = (method, repr(args), repr(kwargs), backend.name, tuple(backend.options.items()))
-    programs = module.__dict__.setdefault("_programs", {})
-    found = programs.get(key)
-    if found is not None and found[0] == fingerprint(module):
-        return found[1], found[2]
 
     def symbol(value: Any) -> Any:
         return without_truth(value()) if isinstance(value, TensorType) else value
 
-    inputs = tuple(symbol(a) for a in args)
-    named = {k: symbol(v) for k, v in kwargs.items()}
-    graph, made, _ = lower_with_reports(module, inputs, named, method)
-    for i, v in enumerate(graph.inputs):
-        v.name = f"input {i}" if v.name is None else v.name
-    graph = inference(interpret(graph))
-    program = backend.compile(graph.inputs, graph.outputs, dict(graph.updates))
-    programs[key] = (fingerprint(module), program, made)
-    return program, made
+    def make() -> tuple[Program, Any]:
+        inputs = tuple(symbol(a) for a in args)
+        named = {k: symbol(v) for k, v in kwargs.items()}
+        graph, made, _ = lower_with_reports(module, inputs, named, method)
+        for i, v in enumerate(graph.inputs):
+            v.name = f"input {i}" if v.name is None else v.name
+        graph = inference(interpret(graph))
+        return backend.compile(graph.inputs, graph.outputs, dict(graph.updates)), made
+
+    return cached(module, (method, repr(args), repr(kwargs)), backend, make)
 
 
 def run(

@@ -11,7 +11,7 @@ from aesara.tensor.type import TensorType
 from numpy.typing import NDArray
 
 from aeframe.backends import Backend, as_array, as_backend
-from aeframe.backends.run import fingerprint
+from aeframe.backends.run import cached as cached_on
 from aeframe.core.errors import StateError
 from aeframe.core.graph import Graph
 from aeframe.core.module import Module, is_array, lower
@@ -89,12 +89,5 @@ def backend_of(model: Module) -> Backend:
 
 
 def cached(model: Module, key: Sequence[Any], make: Callable[[], T]) -> T:
-    """What ``make`` returns, made again only when the model's structure has changed."""
-    backend = backend_of(model)
-    full = (*key, backend.name, repr(backend.options))
-    programs = model.__dict__.setdefault("_programs", {})
-    found = programs.get(full)
-    if found is None or found[0] != fingerprint(model):
-        made = make()
-        found = programs[full] = (fingerprint(model), made)
-    return found[1]
+    """What ``make`` returns for this model and its backend, made again when either changes."""
+    return cached_on(model, key, backend_of(model), make)
