@@ -1,0 +1,106 @@
+"""Every layer, function and loss of nn, by one call each: see :mod:`tests.check`."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from aeframe import nn
+from tests.check import Case, check
+
+
+def normal(*shapes):
+    return lambda rng: tuple(rng.normal(size=s) for s in shapes)
+
+
+def function(f, formula, *shapes):
+    return Case(lambda dtype: f, normal(*(shapes or ((3, 5),))), lambda cells, *x: formula(*x))
+
+
+def standard(x, axes, epsilon):
+    mean = x.mean(axes, keepdims=True)
+    return (x - mean) / jnp.sqrt(((x - mean) ** 2).mean(axes, keepdims=True) + epsilon)
+
+
+def groups(x):
+    return standard(x.reshape(2, 5, 3, 2), (1, 3), 1e-5).reshape(2, 5, 6)
+
+
+FUNCTIONS = {
+    "relu": function(nn.relu, jax.nn.relu),
+    "leaky_relu": function(lambda x: nn.leaky_relu(x, 0.2), lambda x: jax.nn.leaky_relu(x, 0.2)),
+    "elu": function(lambda x: nn.elu(x, 0.7), lambda x: jax.nn.elu(x, 0.7)),
+    "gelu": function(nn.gelu, lambda x: jax.nn.gelu(x, approximate=False)),
+    "silu": function(nn.silu, jax.nn.silu),
+    "tanh": function(nn.tanh, jnp.tanh),
+    "sigmoid": function(nn.sigmoid, jax.nn.sigmoid),
+    "softplus": function(nn.softplus, jax.nn.softplus),
+    "softmax": function(nn.softmax, jax.nn.softmax, (2, 1, 5)),
+    "log_softmax": function(nn.log_softmax, jax.nn.log_softmax, (1, 7)),
+}
+
+LAYERS = {
+    "Dense": Case(lambda dtype: nn.Dense(7), normal((2, 4, 3)), lambda p, x: x @ p["w"] + p["b"]),
+    "Dense, one row, no bias": Case(
+        lambda dtype: nn.Dense(1, bias=False), normal((1, 1)), lambda p, x: x @ p["w"]
+    ),
+    "Embedding": Case(
+        lambda dtype: nn.Embedding(5, 3, dtype=dtype),
+        lambda rng: (rng.integers(0, 5, (2, 4)),),
+        lambda p, ids: p["table"][ids],
+    ),
+    "Flatten": Case(lambda dtype: nn.Flatten(), normal((2, 3, 4)), lambda p, x: x.reshape(2, 12)),
+    "Dropout": Case(lambda dtype: nn.Dropout(0.4), normal((3, 5)), lambda p, x: x, random=True),
+    "LayerNorm": Case(
+        lambda dtype: nn.LayerNorm(),
+        normal((2, 5, 6)),
+        lambda p, x: standard(x, -1, 1e-5) * p["scale"] + p["shift"],
+    ),
+    "RMSNorm": Case(
+        lambda dtype: nn.RMSNorm(),
+        normal((2, 5, 6)),
+        lambda p, x: x / jnp.sqrt((x * x).mean(-1, keepdims=True) + 1e-6) * p["scale"],
+    ),
+    "GroupNorm": Case(
+        lambda dtype: nn.GroupNorm(3),
+        normal((2, 5, 6)),
+        lambda p, x: groups(x) * p["scale"] + p["shift"],
+    ),
+    "BatchNorm": Case(
+        lambda dtype: nn.BatchNorm(),
+        normal((3, 5, 2)),
+        lambda p, x: standard(x, (0, 1), 1e-3) * p["scale"] + p["shift"],
+        lambda p, x: (x - p["mean"]) / jnp.sqrt(p["variance"] + 1e-3) * p["scale"] + p["shift"],
+    ),
+    "Sequential": Case(
+        lambda dtype: nn.Sequential(nn.Dense(4), nn.relu, nn.Dense(2)),
+        normal((3, 5)),
+        lambda p, x: (
+            jax.nn.relu(x @ p["parts[0].w"] + p["parts[0].b"]) @ p["parts[2].w"] + p["parts[2].b"]
+        ),
+    ),
+    "Residual": Case(
+        lambda dtype: nn.Residual(nn.Dense(4), nn.tanh),
+        normal((3, 4)),
+        lambda p, x: x + jnp.tanh(x @ p["parts[0].w"] + p["parts[0].b"]),
+    ),
+    "Parallel": Case(
+        lambda dtype: nn.Parallel(nn.Dense(4), nn.sigmoid),
+        normal((3, 2)),
+        lambda p, x: jnp.concatenate([x @ p["parts[0].w"] + p["parts[0].b"], jax.nn.sigmoid(x)], 1),
+    ),
+}
+
+CASES = FUNCTIONS | LAYERS
+BACKENDS = ["jax", "whole", "python", "c"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_its_formula(name, backend):
+    check(CASES[name], backend)
+
+
+def test_a_wrong_formula_fails():
+    wrong = Case(lambda dtype: nn.Dense(2), normal((3, 4)), lambda p, x: x @ p["w"] + 2 * p["b"])
+    with pytest.raises(AssertionError, match="inference"):
+        check(wrong, "jax")
