@@ -119,56 +119,6 @@ CASES = {
 }
 
 
-def slope(f, x):
-    """Derivatives of a scalar function by central differences."""
-    found = np.zeros_like(x)
-    for i in np.ndindex(x.shape):
-        step = np.zeros_like(x)
-        step[i] = 1e-6
-        found[i] = (f(x + step) - f(x - step)) / 2e-6
-    return found
-
-
-def averaged(losses, weight):
-    if weight is None:
-        return losses.mean()
-    losses = losses.reshape((*weight.shape, -1)).mean(-1)
-    return (weight * losses).sum() / weight.sum()
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(("dtype", "axes"), [("float64", 0), ("float64", 2), ("float32", 1)])
-@pytest.mark.parametrize("case", CASES)
-def test_values_and_gradients(case, axes, dtype, backend):
-    function, make, formula = CASES[case]
-    exact = make()
-    shape = formula(*exact).shape
-    if axes > len(shape):
-        pytest.skip("no such axes")
-    weight = rng.uniform(0.1, 2, shape[:axes]) * (rng.random(shape[:axes]) < 0.7) if axes else None
-    if axes:
-        weight.flat[0] = 1.5
-        exact = (*exact, weight)
-    data = [a.astype(dtype) if a.dtype.kind == "f" else a for a in exact]
-    inputs = [at.TensorType(str(a.dtype), a.shape)() for a in data]
-    wrt = [inputs[0], *inputs[2:]]
-    loss = function(*inputs)
-    program = ae.Backend(backend).compile(inputs, [loss, *grad(loss, wrt)])
-    value, *gradients = (np.asarray(v) for v in program(*data))
-    assert value.dtype == gradients[0].dtype == dtype and value.shape == ()
-
-    def wanted(p, *w):
-        return averaged(formula(p, exact[1]), *(w or [None]))
-
-    loose = TOLERANCE[dtype]
-    np.testing.assert_allclose(value, wanted(exact[0], *exact[2:]), rtol=loose)
-    of_p = slope(lambda p: wanted(p, *exact[2:]), exact[0])
-    np.testing.assert_allclose(gradients[0], of_p, rtol=1e-4, atol=max(loose, 1e-7))
-    if axes:
-        of_w = slope(lambda w: wanted(exact[0], w), weight)
-        np.testing.assert_allclose(gradients[1], of_w, rtol=1e-4, atol=max(loose, 1e-7))
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("case", CASES)
 def test_no_weight_at_all_gives_zero_and_no_gradient(case, backend):

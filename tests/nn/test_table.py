@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from aeframe import nn
@@ -90,7 +91,101 @@ LAYERS = {
     ),
 }
 
-CASES = FUNCTIONS | LAYERS
+
+def picked(x, y):
+    return jnp.take_along_axis(x, y[..., None], -1)[..., 0]
+
+
+def cross_entropy(x, y):
+    return -picked(jax.nn.log_softmax(x), y)
+
+
+def smoothed(x, y):
+    target = 0.8 * jax.nn.one_hot(y, x.shape[-1]) + 0.2 / x.shape[-1]
+    return -(target * jax.nn.log_softmax(x)).sum(-1)
+
+
+def huber(p, t):
+    d = abs(p - t)
+    return jnp.where(d <= 0.5, d * d / 2, 0.5 * (d - 0.25))
+
+
+def cosine(p, t):
+    norms = jnp.sqrt((p * p).sum(-1) * (t * t).sum(-1))
+    return 1 - (p * t).sum(-1) / norms
+
+
+def loss(f, data, entries, axes=None):
+    """A loss, its two arguments and the losses of the entries; over ``axes``, it is weighted."""
+
+    def weighted(rng):
+        arguments = data(rng)
+        shape = np.shape(entries(*arguments))[:axes]
+        return (*arguments, np.where(rng.random(shape) < 0.3, 0.0, rng.uniform(0.5, 2, shape)))
+
+    def average(cells, p, t, w=None):
+        each = entries(p, t)
+        if w is None:
+            return each.mean()
+        return (w * each.reshape((*w.shape, -1)).mean(-1)).sum() / w.sum()
+
+    return Case(lambda dtype: f, data if axes is None else weighted, average)
+
+
+def logits(k, *shape):
+    return lambda rng: (rng.normal(size=(*shape, k)), rng.integers(0, k, shape))
+
+
+def log_rows(*shape):
+    return lambda rng: (np.asarray(jax.nn.log_softmax(rng.normal(size=shape))), rows(rng, shape))
+
+
+def rows(rng, shape):
+    return rng.dirichlet(np.ones(shape[-1]), shape[:-1])
+
+
+LOSSES = {
+    "softmax_cross_entropy": loss(nn.softmax_cross_entropy, logits(4, 6), cross_entropy),
+    "one row, one class": loss(nn.softmax_cross_entropy, logits(1, 1), cross_entropy),
+    "of sequences": loss(nn.softmax_cross_entropy, logits(4, 3, 5), cross_entropy, 1),
+    "of steps": loss(nn.softmax_cross_entropy, logits(4, 3, 5), cross_entropy, 2),
+    "smoothed": loss(
+        lambda x, y, w: nn.softmax_cross_entropy(x, y, w, smoothing=0.2),
+        logits(4, 3, 2),
+        smoothed,
+        2,
+    ),
+    "negative_log_likelihood": loss(
+        nn.negative_log_likelihood, logits(3, 5, 2), lambda x, y: -picked(x, y)
+    ),
+    "binary_cross_entropy": loss(
+        nn.binary_cross_entropy,
+        lambda rng: (rng.normal(size=(7, 1)), rng.integers(0, 2, (7, 1))),
+        lambda x, y: -(y * jax.nn.log_sigmoid(x) + (1 - y) * jax.nn.log_sigmoid(-x)),
+        1,
+    ),
+    "mean_squared_error": loss(
+        nn.mean_squared_error, normal((3, 2), (3, 2)), lambda p, t: (p - t) ** 2, 1
+    ),
+    "mean_absolute_error": loss(
+        nn.mean_absolute_error, normal((3, 2, 2), (3, 2, 2)), lambda p, t: abs(p - t), 2
+    ),
+    "huber": loss(lambda p, t: nn.huber(p, t, delta=0.5), normal((9,), (9,)), huber),
+    "hinge": loss(
+        nn.hinge,
+        lambda rng: (rng.normal(size=(4, 2)), rng.choice([-1, 1], (4, 2))),
+        lambda p, t: jnp.maximum(1 - t * p, 0),
+    ),
+    "kl_divergence": loss(
+        nn.kl_divergence,
+        log_rows(4, 2, 3),
+        lambda q, p: (p * (jnp.log(p) - q)).sum(-1),
+        1,
+    ),
+    "cosine_distance": loss(nn.cosine_distance, normal((4, 3), (4, 3)), cosine, 1),
+}
+
+CASES = FUNCTIONS | LAYERS | LOSSES
 BACKENDS = ["jax", "whole", "python", "c"]
 
 
