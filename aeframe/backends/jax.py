@@ -194,9 +194,12 @@ def _translate(node: Apply) -> Callable[..., Any]:
     from aesara.link.jax.dispatch import jax_funcify
 
     import aeframe.backends.jax_ops  # noqa: F401 (repairs the dispatch before it is used)
+    import aeframe.backends.jax_scan  # noqa: F401
 
     try:
         call = jax_funcify(node.op, node=node)
+    except UnsupportedError:
+        raise
     except NotImplementedError as error:
         raise UnsupportedError(
             f"JAX cannot run {node.op}",
