@@ -22,10 +22,12 @@ from typing import Any
 
 import numpy as np
 from aesara.graph.basic import Variable
+from aesara.scan.op import Scan
 
 from aeframe.backends.cache import cache_folder
 from aeframe.backends.base import Backend, Diagnosis, Executable, implementation
 from aeframe.core.cells import Cell, RandomState
+from aeframe.core.expand import expand
 from aeframe.core.graph import Graph
 from aeframe.core.ops import TypedOp
 
@@ -76,10 +78,16 @@ class NumbaBackend(Backend):
         self, graph: Graph, updated: Sequence[Variable], fixed: Sequence[Variable]
     ) -> Executable:
         """Plan the graph and compile its kernels; updated cells are overwritten where they can be."""
+        from aeframe.backends.numba_host import scanned
         from aeframe.backends.numba_program import NumbaProgram
 
         def claimed(node: Any) -> Callable[..., Any] | None:
+            if isinstance(node.op, Scan):
+                return scanned(node, body)
             return implementation("numba", node) if isinstance(node.op, TypedOp) else None
+
+        def body(inner: Graph) -> Executable:
+            return NumbaProgram(expand(inner, self.claims), (), (), compiled, claimed)
 
         return NumbaProgram(graph, updated, fixed, compiled, claimed)
 

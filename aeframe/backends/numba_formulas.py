@@ -112,7 +112,7 @@ def formula(op: ScalarOp, args: Sequence[str], given: Sequence[str], dtype: str)
     """The value of ``op`` on the names ``args`` of dtypes ``given``; None where there is no formula.
 
     >>> formula(asb.add, ["a", "b"], ["float32", "int8"], "float32")
-    'np.float32(a + np.float32(b))'
+    'a + np.float32(b)'
     """
     kind = type(op)
     if not {dtype, *given} <= set(DTYPES):
@@ -141,10 +141,12 @@ def _of_values(kind: type, values: Sequence[str], dtype: str) -> str | None:
         return values[0] if kind in (asb.Identity, asb.Cast) else None
     if kind in _JOINED:
         text = f" {_JOINED[kind]} ".join(values)
-        power_of_integers = kind is asb.Pow and dtype not in FLOATS
-        return None if power_of_integers else f"np.{dtype}({text})"
+        if dtype in FLOATS:
+            return text
+        return None if kind is asb.Pow else f"np.{dtype}({text})"
     if kind in _OF_FLOATS and dtype in FLOATS:
-        return f"np.{dtype}({_OF_FLOATS[kind].format(*values)})"
+        text = _OF_FLOATS[kind].format(*values)
+        return f"np.{dtype}({text})" if any(c in text for c in "1<+") else text
     if kind in _OF_NUMBERS:
         return f"np.{dtype}({_OF_NUMBERS[kind].format(*values)})"
     return None

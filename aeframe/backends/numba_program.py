@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 from aesara.graph.basic import Apply, Constant, Variable
-from aesara.graph.utils import MethodNotDefined
-from aesara.tensor.random.op import RandomVariable
 from numpy.typing import NDArray
 
+from aeframe.backends.numba_host import performed
 from aeframe.backends.numba_loops import Writer, constant_array, elementwise, reads
 from aeframe.backends.numba_ops import emitter, is_elementwise
 from aeframe.backends.numba_places import Place, Places, is_static, row_major
 from aeframe.backends.numba_plan import Unit, grouped, inlined, live_nodes, prepare, units
-from aeframe.core.errors import UnsupportedError
 from aeframe.core.graph import Graph
-from aeframe.core.shapes import is_tensor, perform
+from aeframe.core.shapes import is_tensor
 
 LARGEST_KERNEL = 24  # units: Numba's time grows faster than a function does
 
@@ -217,7 +214,8 @@ class NumbaProgram:
 
     def _host(self, node: Apply) -> Step:
         """A step of NumPy: the Op's own implementation, on arrays of the shapes it expects."""
-        run = self.claimed(node) or self._performed(node)
+        in_place = bool(node.inputs) and node.inputs[0] in self.spent
+        run = self.claimed(node) or performed(node, in_place)
         readers = [self._reading(v) for v in node.inputs]
         targets = [(self.memory.slots[o], is_static(o), o.type) for o in node.outputs]
 
@@ -227,27 +225,6 @@ class NumbaProgram:
                 slots[slot] = flat(np.asarray(value, kind.dtype)) if static else value
 
         return step
-
-    def _performed(self, node: Apply) -> Callable[..., Any]:
-        in_place = isinstance(node.op, RandomVariable) and node.inputs[0] in self.spent
-        if in_place and not node.op.inplace:
-            op = copy(node.op)
-            op.inplace = True
-            node = Apply(op, node.inputs, [o.clone() for o in node.outputs])
-
-        def run(*values: Any) -> list[Any]:
-            try:
-                with np.errstate(all="ignore"):
-                    return perform(node, list(values))
-            except (NotImplementedError, MethodNotDefined) as error:
-                raise UnsupportedError(
-                    f"Numba cannot run {node.op}",
-                    path=getattr(node.tag, "path", None),
-                    got=str(error) or "an Op without loops and without `perform`",
-                    fix='use backend="jax" for this model',
-                ) from error
-
-        return run
 
     def _reading(self, variable: Variable) -> Callable[[list[Any]], Any]:
         """How a host step reads ``variable``."""
