@@ -32,7 +32,11 @@ from aeframe.core.graph import Graph, replay, require_leaves, toposort
 from aeframe.core.ops import IntermediateType, Pullback
 from aeframe.core.shapes import compatible, is_tensor, shape_text, specialize
 
-BUILT_IN = {"jax": "aeframe.backends.jax:JaxBackend", "c": "aeframe.backends.c:CBackend"}
+BUILT_IN = {
+    "jax": "aeframe.backends.jax:JaxBackend",
+    "c": "aeframe.backends.c:CBackend",
+    "numba": "aeframe.backends.numba:NumbaBackend",
+}
 DEFAULT = "jax"
 _CELLS = RLock()
 _CURRENT: ContextVar[tuple[Backend, ...]] = ContextVar("aeframe_backends", default=())
