@@ -31,14 +31,10 @@ def dense(node: Apply) -> list[Kernel] | None:
 
 @claim(DenseOp, pullback=True)
 def dense_gradient(node: Apply) -> list[Kernel] | None:
-    """A product for the input, one for the weight, sums for the bias."""
+    """All gradients in one call: its weight may then be overwritten by an update that uses them."""
     sizes = _dense_sizes(node)
     if sizes is None:
         return None
-    g, (m, _, o) = len(node.inputs) - 1, sizes
-    makers = {
-        0: lambda at: Kernel("dense_x", (g, 1), (at,), sizes),
-        1: lambda at: Kernel("dense_w", (0, g), (at,), sizes),
-        2: lambda at: Kernel("column_sums", (g,), (at,), (m, o)),
-    }
-    return [makers[i](at) for at, i in enumerate(node.op.wrt)]
+    g, wrt = len(node.inputs) - 1, node.op.wrt
+    wanted = tuple(wrt.index(i) if i in wrt else -1 for i in range(3))
+    return [Kernel("dense_gradient", (0, 1, g), tuple(range(len(wrt))), (*sizes, *wanted))]

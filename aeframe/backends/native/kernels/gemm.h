@@ -66,7 +66,7 @@ Tile tile_for(bool deep, int64_t r, int64_t v);
 
 // Where this thread keeps its block of A, its panel of B, and the rows of C.
 struct Scratch {
-  Buffer block{BLOCK * LINE}, panel{DEPTH * COLUMNS};
+  Buffer block{BLOCK * LINE + WIDTH}, panel{DEPTH * COLUMNS};
   float* rows[BLOCK];
 };
 
@@ -75,19 +75,20 @@ inline Scratch& scratch() {
   return mine;
 }
 
-// The product of rows `i`, columns `j` (from a multiple of COLUMNS), over the whole depth k.
+// The product of rows `i`, columns `j` (from a multiple of COLUMNS) over the depths `all`.
 //
 // A has `deep`, and `pack(to, i, p, r)`, which copies its rows i and depths p in slivers of r rows.
 // B has `panel(to, j, p)`, which copies columns j and depths p, COLUMNS to a line; or returns where
 // such a copy already is. `row(i)` is where row i of C begins.
 template <class A, class B, class Row>
-void product(Range i, Range j, int64_t k, const A& a, const B& b, Row&& row, const float* bias) {
+void product(Range i, Range j, Range all, const A& a, const B& b, Row&& row, const float* bias) {
   Scratch& own = scratch();
   const int64_t r = ceil_div(i.size(), ceil_div(i.size(), ROWS));
-  const int64_t steps = std::max<int64_t>(1, ceil_div(k, DEPTH));
+  const int64_t steps = std::max<int64_t>(1, ceil_div(all.size(), DEPTH));
   for (int64_t m = i.begin; m < i.end; ++m) own.rows[m - i.begin] = row(m);
   for (int64_t s = 0; s < steps; ++s) {
-    const Range p = piece_of(k, steps, 1, s);
+    const Range piece = piece_of(all.size(), steps, 1, s);
+    const Range p{all.begin + piece.begin, all.begin + piece.end};
     a.pack(own.block.get(), i, p, r);
     for (int64_t c = j.begin; c < j.end; c += COLUMNS) {
       const int64_t columns = std::min<int64_t>(COLUMNS, j.end - c);
@@ -138,7 +139,7 @@ void multiply(int64_t m, int64_t n, int64_t k, const A& a, const B& b, Row&& row
     parallel(down * across, [&](int64_t task) {
       const Range i = piece_of(m, down, 1, task / across);
       const Range j = piece_of(n, across, COLUMNS, task % across);
-      product(i, j, k, a, right, row, bias);
+      product(i, j, {0, k}, a, right, row, bias);
     });
   };
   down > 1 ? all(Panels(n, k, b)) : all(b);

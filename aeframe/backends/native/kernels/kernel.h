@@ -24,6 +24,8 @@ struct Call {
   T* out(int i) const {
     return static_cast<T*>(outputs[i]);
   }
+  // The output that size i names, or null where it is -1.
+  float* wanted(int i) const { return n[i] < 0 ? nullptr : out(static_cast<int>(n[i])); }
 };
 
 constexpr int MOST = 16;  // arguments of one kernel

@@ -5,6 +5,28 @@
 
 #include "gemm.h"
 
+// Copy `size` floats: in whole vectors, a bit too many, where they can be read before `end`.
+inline void copy(float* to, const float* from, int64_t size, const float* end) {
+  if (from + ceil_div(size, WIDTH) * WIDTH > end) {
+    for (int64_t v = 0; v < size; ++v) to[v] = from[v];
+  } else {
+    for (int64_t v = 0; v < size; v += WIDTH) vector_at(to + v) = vector_at(from + v);
+  }
+}
+
+// Copy `depth` x `columns` entries, (p, j) at j·stride + p, to lines of a panel.
+inline void transpose(float* to, const float* from, int64_t stride, int64_t depth,
+                      int64_t columns) {
+  constexpr int64_t side = 16;  // a square at a time, so that both sides stay in the cache
+  if (columns < COLUMNS) std::fill(to, to + depth * COLUMNS, 0.0f);
+  for (int64_t p = 0; p < depth; p += side) {
+    const int64_t end = std::min(depth, p + side);
+    for (int64_t j = 0; j < columns; ++j) {
+      for (int64_t q = p; q < end; ++q) to[q * COLUMNS + j] = from[j * stride + q];
+    }
+  }
+}
+
 // Left operand: entry (i, p) at i·stride + p.
 struct Left {
   static constexpr bool deep = false;
@@ -24,14 +46,15 @@ struct LeftTransposed {
   const float* data;
   int64_t stride;
 
-  // The last sliver may have fewer rows, and is as wide as it is high.
+  // The last sliver may have fewer rows.
   void pack(float* to, Range i, Range p, int64_t r) const {
+    const float* last = data + (p.end - 1) * stride + i.end;
     for (int64_t m = i.begin; m < i.end; m += r) {
       const int64_t rows = std::min(r, i.end - m);
       float* sliver = to + (m - i.begin) * p.size();
       const float* from = data + p.begin * stride + m;
       for (int64_t q = 0; q < p.size(); ++q, from += stride, sliver += rows) {
-        for (int64_t v = 0; v < rows; ++v) sliver[v] = from[v];
+        copy(sliver, from, rows, last);
       }
     }
   }
@@ -63,15 +86,10 @@ struct RightTransposed {
   int64_t stride;
 
   const float* panel(float* to, Range j, Range p) const {
-    constexpr int64_t side = 16;  // a square at a time, so that both sides stay in the cache
-    if (j.size() < COLUMNS) std::fill(to, to + p.size() * COLUMNS, 0.0f);
-    for (int64_t q = 0; q < p.size(); q += side) {
-      const int64_t depth = std::min(side, p.size() - q);
-      for (int64_t v = 0; v < j.size(); ++v) {
-        const float* from = data + (j.begin + v) * stride + p.begin + q;
-        for (int64_t u = 0; u < depth; ++u) to[(q + u) * COLUMNS + v] = from[u];
-      }
-    }
+    transpose(to, data + j.begin * stride + p.begin, stride, p.size(), j.size());
     return to;
   }
 };
+
+// The sums of the columns of g (m, o).
+void column_sums(int64_t m, int64_t o, const float* g, float* sums);
