@@ -27,7 +27,7 @@ from aeframe.core.errors import (
     StateError,
     nearest,
 )
-from aeframe.core.expand import expand
+from aeframe.core.expand import expand, trim
 from aeframe.core.graph import Graph, replay, require_leaves, toposort
 from aeframe.core.ops import IntermediateType, Pullback
 from aeframe.core.shapes import compatible, is_tensor, shape_text, specialize
@@ -255,7 +255,7 @@ class Program:
             dict(zip(graph.updates, results[n:], strict=True)),
         )
         concrete = specialize(closed, [*types, *(c.type for c in cell_variables)])
-        expanded = expand(concrete, self.backend.claims)
+        expanded = expand(trim(concrete), self.backend.claims)
         k, m = len(graph.inputs), len(self.updated)
         self.compilations += 1
         return self.backend.executable(

@@ -1,5 +1,6 @@
 """Training: the Trainer, optimizers, metrics and History."""
 
+from aeframe.train import native as native
 from aeframe.train.history import History
 from aeframe.train.metrics import Accuracy, Metric
 from aeframe.train.optimizers import SGD, Adam, Optimizer
