@@ -158,6 +158,16 @@ class Module(Structure):
 
         return summary(self)
 
+    def view(self, *inputs: Any, path: str = "") -> Any:
+        """The typed graph as one HTML page, see :class:`aeframe.core.view.View`.
+
+        For these inputs, arrays or symbols (the last ones seen if none); of the Module at
+        ``path`` alone, if given. ``model.view().save("model.html")`` writes it.
+        """
+        from aeframe.core.view import view
+
+        return view(self, inputs, path)
+
     def save(self, path: Any) -> None:
         """Write structure and values to one file, see :func:`aeframe.core.files.save`."""
         from aeframe.core.files import save
