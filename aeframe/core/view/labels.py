@@ -15,7 +15,7 @@ from aesara.tensor.shape import Shape, Shape_i
 from aesara.tensor.subtensor import Subtensor
 
 from aeframe.core.ops import TypedOp
-from aeframe.core.shapes import is_tensor, shape_text
+from aeframe.core.shapes import is_tensor, type_text
 
 _WORDS = {"mul": "multiply", "sub": "subtract", "true_divide": "divide", "true_div": "divide"}
 _LONGEST = 60  # characters of a value; an outlined graph is no caption
@@ -87,13 +87,6 @@ def argument_names(node: Apply) -> list[str]:
     found = [p.name for p in parameters if p.kind is positional]
     names = [""] * hidden + found
     return (names + [""] * len(node.inputs))[: len(node.inputs)]
-
-
-def type_text(variable: Variable) -> str:
-    """Shape and dtype of a tensor, the name of any other type."""
-    if is_tensor(variable):
-        return f"{shape_text(variable.type.shape)} {variable.type.dtype}"
-    return str(variable.type)
 
 
 def constant_text(variable: Constant) -> str:

@@ -13,7 +13,7 @@ from aeframe.core.errors import UnknownNameError, nearest
 from aeframe.core.graph import Graph, toposort
 from aeframe.core.module import Module
 from aeframe.core.ops import IntermediateType
-from aeframe.core.shapes import is_tensor, shape_text
+from aeframe.core.shapes import is_tensor, shape_text, type_text
 from aeframe.core.structure import Structure
 from aeframe.core.view import labels
 from aeframe.core.view.groups import Address, addresses, is_below, prefixes, relative
@@ -94,7 +94,7 @@ class _Scene:
                 continue
             made = labels.title_of(v.owner.op) if v.owner is not None else "input"
             self._made_at[v] = (len(self.cards), 0)
-            self._end("input", names.get(v) or v.name or made, outs=[labels.type_text(v)])
+            self._end("input", names.get(v) or v.name or made, outs=[type_text(v)])
 
     def add_outputs(self) -> None:
         """Cards of what leaves; a site that bears the name of its output is its own."""
@@ -131,7 +131,7 @@ class _Scene:
                 for name, v in zip(names, node.inputs, strict=True)
                 if (found := self._argument(name, self._source(v))) is not None
             ],
-            "outs": ["" if is_random(o) else labels.type_text(o) for o in node.outputs],
+            "outs": ["" if is_random(o) else type_text(o) for o in node.outputs],
             "writes": [c for o in node.outputs for c in self._written.get(o, ())],
         }
         for k, out in enumerate(node.outputs):
