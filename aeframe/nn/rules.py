@@ -12,8 +12,9 @@ from aeframe.nn.ops import (
 )
 from aeframe.rewrites import INFERENCE, SIMPLIFICATIONS, Definition, Equality, Prop, Var, term
 
-rng, x, labels = Var("rng"), Var("x"), Var("labels", "n", low=0, high=3, dtype="int64")
-logits = Var("logits", "n 3")
+rng, x = Var("rng"), Var("x")
+logits, weight = Var("logits", "... n 3"), Var("weight", "... n", low=0.1)
+labels = Var("labels", "... n", low=0, high=3, dtype="int64")
 
 scale, shift, mean, variance = (Var(n) for n in ("scale", "shift", "mean", "variance"))
 epsilon = Prop("epsilon")
@@ -35,10 +36,14 @@ INFERENCE.extend(
     ]
 )
 
-SIMPLIFICATIONS.append(
+SIMPLIFICATIONS.extend(
     Equality(
-        "softmax cross-entropy",
-        term(NegativeLogLikelihoodOp)(term(LogSoftmaxOp)(logits), labels),
-        term(SoftmaxCrossEntropyOp)(logits, labels)[0],
+        name,
+        term(NegativeLogLikelihoodOp)(term(LogSoftmaxOp)(logits), labels, *more),
+        term(SoftmaxCrossEntropyOp)(logits, labels, *more)[0],
+    )
+    for name, more in (
+        ("softmax cross-entropy", ()),
+        ("weighted softmax cross-entropy", (weight,)),
     )
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import aesara.tensor as at
@@ -105,7 +106,8 @@ class Trainer:
         with tracing() as trace, plain_errors():
             prediction = self.module(*arguments)
             cost = self.loss(prediction, target)
-            terms = [t for m in self.metrics for t in m.terms(prediction, target)]
+            found = [m.terms(prediction, target) for m in self.metrics]
+        self._counts, terms = [len(f) for f in found], [t for f in found for t in f]
         if not isinstance(cost, Variable) or not is_float(cost) or cost.type.ndim != 0:
             raise GradientError(
                 f"the loss {getattr(self.loss, '__name__', self.loss)} is not a scalar",
@@ -168,8 +170,7 @@ class Trainer:
         """One step on one batch; the logs are read from the device when they are used."""
         arrays = self.arrays(data)
         loss, *terms = self.program("train", arrays)(*arrays)
-        averages = (t / w for t, w in zip(terms[::2], terms[1::2], strict=True))
-        return {"loss": loss} | {m.name: a for m, a in zip(self.metrics, averages, strict=True)}
+        return {"loss": loss} | self._values([to_numpy(t) for t in terms])
 
     def fit(
         self,
@@ -244,12 +245,18 @@ class Trainer:
 
     def _logs(self, results: Sequence[Sequence[Any]], weights: Sequence[int]) -> dict[str, float]:
         """Averages over batches: of the loss by rows, of each metric by its own weight."""
-        table = np.array([[float(to_numpy(v)) for v in row] for row in results])
-        logs = {"loss": float(np.average(table[:, 0], weights=weights))}
-        for i, metric in enumerate(self.metrics):
-            total, weight = table[:, 1 + 2 * i].sum(), table[:, 2 + 2 * i].sum()
-            logs[metric.name] = float(total / weight)
-        return logs
+        losses, *terms = zip(*results, strict=True)
+        loss = np.average([float(to_numpy(v)) for v in losses], weights=weights)
+        sums = [sum(to_numpy(v).astype("float64") for v in column) for column in terms]
+        return {"loss": float(loss)} | self._values(sums)
+
+    def _values(self, sums: Sequence[Any]) -> dict[str, Any]:
+        """Each metric's value from the sums of its terms."""
+        parts = iter(sums)
+        return {
+            m.name: m.value(*islice(parts, n))
+            for m, n in zip(self.metrics, self._counts, strict=True)
+        }
 
 
 def predict(
