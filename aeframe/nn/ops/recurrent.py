@@ -15,8 +15,8 @@ import aesara.tensor as at
 from aesara.graph.basic import Variable
 
 from aeframe.core.errors import DtypeError, GradientError, ShapeError
-from aeframe.core.ops import TypedOp, require_ndim, require_size
 from aeframe.core.graph import Merger, replay
+from aeframe.core.ops import TypedOp, require_ndim, require_size
 from aeframe.core.shapes import concrete, shape_text
 from aeframe.core.trace import current_path
 

@@ -58,9 +58,7 @@ def backward(node: Apply) -> Callable[..., Any]:
             cotangents[j] = g
         dy, *last = op.used(cotangents)
         history, saved = outputs[1 + k : 1 + 2 * k], outputs[1 + 2 * k :]
-        before = [
-            jnp.concatenate([s[None], h[:-1]]) for s, h in zip(rest, history, strict=False)
-        ]
+        before = [jnp.concatenate([s[None], h[:-1]]) for s, h in zip(rest, history, strict=False)]
         unwind = _unwinding(jnp, op, u, w, v, x_wanted=0 in pullback.wrt)
 
         def step(carry: Any, row: Any) -> Any:
