@@ -193,11 +193,13 @@ def _translate(node: Apply) -> Callable[..., Any]:
         return lambda *values: tuple(inner(values))
     from aesara.link.jax.dispatch import jax_funcify
 
-    import aeframe.backends.jax_ops  # noqa: F401 (repairs the dispatch before it is used)
+    import aeframe.backends.jax_linalg
+    import aeframe.backends.jax_ops
+    import aeframe.backends.jax_random  # noqa: F401 (they repair the dispatch before it is used)
 
     try:
         call = jax_funcify(node.op, node=node)
-    except NotImplementedError as error:
+    except (NotImplementedError, AttributeError) as error:
         raise UnsupportedError(
             f"JAX cannot run {node.op}",
             path=getattr(node.tag, "path", None),
