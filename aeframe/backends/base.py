@@ -27,9 +27,9 @@ from aeframe.core.errors import (
     StateError,
     nearest,
 )
-from aeframe.core.expand import expand
+from aeframe.core.expand import expand, trim
 from aeframe.core.graph import Graph, replay, require_leaves, toposort
-from aeframe.core.ops import IntermediateType
+from aeframe.core.ops import IntermediateType, Pullback
 from aeframe.core.shapes import compatible, is_tensor, shape_text, specialize
 
 BUILT_IN = {
@@ -145,6 +145,23 @@ class Backend(ABC):
 
         return loop
 
+    def scanned(self, run: Executable) -> Executable:
+        """Make ``run`` repeat itself along the first axis of its inputs, states handed on.
+
+        The outputs get that leading axis.
+        """
+
+        def loop(states: list[Any], values: list[Any], rows: Sequence[Any]) -> Any:
+            made, latest = [], states
+            for row in zip(*rows, strict=True):
+                outputs, advanced = run(latest, values, [np.asarray(a) for a in row])
+                # copies: a program may reuse the memory of its outputs
+                made.append([np.array(o) for o in outputs])
+                latest = list(advanced)
+            return [np.stack(column) for column in zip(*made, strict=True)], latest
+
+        return loop
+
     def compile(
         self,
         inputs: Sequence[Variable],
@@ -193,13 +210,40 @@ class Program:
         ShapeError, DtypeError
             When an array is not of the input's type.
         """
-        signature = tuple((a.shape, a.dtype) if hasattr(a, "shape") else None for a in arrays)
+        return self._call("", arrays)
+
+    def scan(self, *rows: Any) -> Sequence[Any]:
+        """Run once for each entry along the first axis of all inputs, one after the other.
+
+        Each run takes the cells that the one before left: the numbers are those of as many calls,
+        in one program where the backend can. The outputs have that leading axis.
+
+        >>> import aesara.tensor as at
+        >>> from aeframe.core.cells import State
+        >>> x, total = at.dscalar("x"), State(0.0)
+        >>> add = Backend("c").compile([x], [2.0 * x], {total: total + x})
+        >>> add.scan(np.array([1.0, 2.0, 3.0]))[0], float(total.value)
+        (array([2., 4., 6.]), 6.0)
+        """
+        return self._call("scan", rows)
+
+    def _call(self, kind: str, arrays: Sequence[Any]) -> Sequence[Any]:
+        signature = (kind, *[(a.shape, a.dtype) if hasattr(a, "shape") else None for a in arrays])
         run = self._executables.get(signature)
         if run is None:  # compiling is long, and may be interrupted
-            self._executables[signature] = self._compile(arrays)
-            return self._step(self._executables[signature], arrays)
+            run = self._executables[signature] = self._made(kind, arrays)
+            return self._step(run, arrays)
         with interrupts_wait() if self.updated else nullcontext():
             return self._step(run, arrays)
+
+    def _made(self, kind: str, arrays: Sequence[Any]) -> Executable:
+        if not kind:
+            return self._compile(arrays)
+        single = [a[0] for a in arrays]
+        signature = ("", *[(a.shape, a.dtype) for a in single])
+        if signature not in self._executables:
+            self._executables[signature] = self._compile(single)
+        return self.backend.scanned(self._executables[signature])
 
     def _step(self, run: Executable, arrays: Sequence[Any]) -> Sequence[Any]:
         load = self.backend.load
@@ -255,7 +299,7 @@ class Program:
             dict(zip(graph.updates, results[n:], strict=True)),
         )
         concrete = specialize(closed, [*types, *(c.type for c in cell_variables)])
-        expanded = expand(concrete, self.backend.claims)
+        expanded = expand(trim(concrete), self.backend.claims)
         k, m = len(graph.inputs), len(self.updated)
         self.compilations += 1
         return self.backend.executable(
@@ -303,18 +347,30 @@ def _refuse_leftovers(graph: Graph, backend: Backend) -> None:
                 )
 
 
-_IMPLEMENTATIONS: dict[tuple[str, type], Callable[[Apply], Callable[..., Any] | None]] = {}
+Make = Callable[[Apply], Callable[..., Any] | None]
+_IMPLEMENTATIONS: dict[tuple[str, type, bool], list[Make]] = {}
 
 
-def implement(backend: str, op: type) -> Callable[[Any], Any]:
+def implement(backend: str, op: type, *, pullback: bool = False) -> Callable[[Any], Any]:
     """Register how a backend runs a typed Op itself: ``make(node) -> callable`` or ``None``.
 
-    ``make`` is called for each Apply with its concrete types; it returns ``None`` where the
-    expanded body does better.
+    ``make`` is called for each Apply with its concrete types; it returns ``None`` where what was
+    registered before does better, and in the end the expanded body. The last to be registered is
+    asked first.
+
+    Parameters
+    ----------
+    backend
+        Its name.
+    op
+        The class of the Op.
+    pullback
+        Whether the claim is for the Op's gradient instead: the Applies of the
+        :class:`~aeframe.core.Pullback` of such Ops.
     """
 
-    def add(make: Callable[[Apply], Callable[..., Any] | None]) -> Any:
-        _IMPLEMENTATIONS[backend, op] = make
+    def add(make: Make) -> Any:
+        _IMPLEMENTATIONS.setdefault((backend, op, pullback), []).append(make)
         return make
 
     return add
@@ -322,10 +378,11 @@ def implement(backend: str, op: type) -> Callable[[Any], Any]:
 
 def implementation(backend: str, node: Apply) -> Callable[..., Any] | None:
     """The callable that ``backend`` has for the Apply ``node``, if it has one."""
-    make = _IMPLEMENTATIONS.get((backend, type(node.op)))
-    if make is None or any(is_tensor(v) and None in v.type.shape for v in node.inputs):
+    pullback = isinstance(node.op, Pullback)
+    makers = _IMPLEMENTATIONS.get((backend, type(node.op.op if pullback else node.op), pullback))
+    if makers is None or any(is_tensor(v) and None in v.type.shape for v in node.inputs):
         return None
-    return make(node)
+    return next((found for make in reversed(makers) if (found := make(node)) is not None), None)
 
 
 def backend_names() -> list[str]:

@@ -24,8 +24,8 @@ import numpy as np
 from aesara.graph.basic import Variable
 from aesara.scan.op import Scan
 
-from aeframe.backends.cache import cache_folder
 from aeframe.backends.base import Backend, Diagnosis, Executable, implementation
+from aeframe.backends.cache import cache_folder
 from aeframe.core.cells import Cell, RandomState
 from aeframe.core.expand import expand
 from aeframe.core.graph import Graph

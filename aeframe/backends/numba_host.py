@@ -125,9 +125,7 @@ def _array(value: Any) -> Any:
     return value if isinstance(value, np.random.Generator) else np.asarray(value)
 
 
-def _finished(
-    buffers: Sequence[Any], lags: Sequence[int], steps: int, info: Any
-) -> Iterator[Any]:
+def _finished(buffers: Sequence[Any], lags: Sequence[int], steps: int, info: Any) -> Iterator[Any]:
     """The buffers with their last entry last, and no longer than a loop that ended early."""
     for i, (buffer, lag) in enumerate(zip(buffers, lags, strict=True)):
         end = steps + lag

@@ -156,7 +156,9 @@ class Nest:
             for line in self.levels[0]:
                 self.writer.write(line, depth)
         for axis in range(start, stop):
-            depth = self.writer.loops(self.names[axis : axis + 1], self.shape[axis : axis + 1], depth)
+            depth = self.writer.loops(
+                self.names[axis : axis + 1], self.shape[axis : axis + 1], depth
+            )
             for line in self.levels[axis + 1]:
                 self.writer.write(line, depth)
         return depth
@@ -192,9 +194,7 @@ def elementwise(writer: Writer, nodes: Sequence[Apply]) -> None:
         writer.write(f"{writer.array(out)}[{linear(0, strides, nest.names)}] = {value}", depth)
 
 
-def reduce(
-    writer: Writer, node: Apply, start: object, combine: Combine, accumulator: str
-) -> None:
+def reduce(writer: Writer, node: Apply, start: object, combine: Combine, accumulator: str) -> None:
     """A reduction over axes, with its elementwise argument computed inside.
 
     A run of reduced axes at the end is summed in a variable, other reduced axes in the output.

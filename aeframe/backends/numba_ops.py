@@ -214,7 +214,9 @@ def _cumulative(node: Apply) -> Emit | None:
         depth = writer.loops([names[i] for i in others], [shape[i] for i in others])
         writer.write(f"{total} = np.{out.type.dtype}({0 if sign == '+' else 1})", depth)
         depth = writer.loops([names[axis]], [shape[axis]], depth)
-        writer.write(f"{total} = np.{out.type.dtype}({total} {sign} {writer.entry(x, names)})", depth)
+        writer.write(
+            f"{total} = np.{out.type.dtype}({total} {sign} {writer.entry(x, names)})", depth
+        )
         target = linear(0, row_major(shape), names)
         writer.write(f"{writer.array(out)}[{target}] = {total}", depth)
 

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aesara.graph.basic import Apply, Constant, Variable
-from aesara.tensor.elemwise import CAReduce
 from aesara.tensor.basic import tensor_copy
+from aesara.tensor.elemwise import CAReduce
 
 from aeframe.backends.numba_loops import reads
 from aeframe.backends.numba_ops import emitter, is_elementwise, matrix_layout, takes_matrices
 from aeframe.backends.numba_places import Places, dense, is_static, whole
-from aeframe.core.graph import Graph, replay, toposort, remake
+from aeframe.core.graph import Graph, remake, replay, toposort
 from aeframe.core.shapes import is_tensor
 
 LARGEST_INLINE = 40  # Applies computed in one place: beyond that compiling gets slow
@@ -125,7 +125,7 @@ def units(nodes: Sequence[Apply], inline: frozenset, places: Places) -> list[Uni
     stages: dict[Variable, tuple[int, bool]] = {}
     found: list[tuple[int, bool, int, Unit]] = []
     for i, node in enumerate(nodes):
-        if node.outputs[0] in inline or all(map(places.is_view, _static(node))) and _static(node):
+        if node.outputs[0] in inline or (all(map(places.is_view, _static(node))) and _static(node)):
             continue
         elementwise = is_elementwise(node)
         host = not elementwise and emitter(node) is None
@@ -160,7 +160,11 @@ def grouped(found: Sequence[Unit], inline: frozenset, places: Places) -> list[Un
 
 
 def _joins(last: Unit, unit: Unit, inline: frozenset, places: Places) -> bool:
-    if last.host or unit.host or not (is_elementwise(last.nodes[0]) and is_elementwise(unit.nodes[0])):
+    if (
+        last.host
+        or unit.host
+        or not (is_elementwise(last.nodes[0]) and is_elementwise(unit.nodes[0]))
+    ):
         return False
     if last.nodes[0].outputs[0].type.shape != unit.nodes[0].outputs[0].type.shape:
         return False

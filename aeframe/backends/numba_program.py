@@ -149,9 +149,7 @@ class NumbaProgram:
         if self.last.get(cell, -1) > index:
             return False
         leaves = [u for n in unit.nodes for v in n.inputs for u in reads(v, self.inline)]
-        return all(
-            u is cell or (is_static(u) and self.places(u).base is not cell) for u in leaves
-        )
+        return all(u is cell or (is_static(u) and self.places(u).base is not cell) for u in leaves)
 
     def _steps(self) -> list[Step]:
         steps: list[Step] = []

@@ -220,6 +220,31 @@ def test_a_claimed_op_is_run_by_the_backends_own_code():
         calls.clear()
 
 
+def test_the_last_claim_is_asked_first_and_a_pullback_is_claimed_by_its_op():
+    class SquareOp(ae.TypedOp):
+        def body(self, x):
+            return x * x
+
+    calls = []
+
+    def claim(name, run, pullback=False, only=None):
+        @implement("jax", SquareOp, pullback=pullback)
+        def make(node):
+            if only is not None and node.inputs[0].type.shape != only:
+                return None
+            return lambda *values: calls.append(name) or run(*values)
+
+    claim("first", lambda x: x * x)
+    claim("last", lambda x: x * x, only=(2,))
+    claim("gradient", lambda x, y, g: (2.0 * x * g,), pullback=True)
+    for n, expected in ((2, ["last", "gradient"]), (3, ["first", "gradient"])):
+        x = tensor(n)
+        y = SquareOp()(x)
+        (out,) = ae.Backend("jax").compile([x], grad(y.sum(), [x]))(np.ones(n))
+        assert np.asarray(out).tolist() == [2.0] * n and calls == expected
+        calls.clear()
+
+
 def test_backends_agree_on_values_and_gradients():
     x, w = tensor(4, 3), at.TensorType("float64", (3, 2))("w")
     out = at.tanh(ReluOp()(at.dot(x, w))).sum() + at.max(x) - at.mod(x, 0.7).mean()

@@ -139,8 +139,9 @@ def test_the_learning_rate_is_a_cell():
 
 def test_the_whole_training_step_is_float32():
     model = compiled(Net(0.1), metrics=[ae.Accuracy()])
-    arrays = model._trainer.arrays((X, Y))
-    graph = expand(model._trainer.program("train", arrays).graph)
+    model.train_on_batch(X, Y)
+    (program,) = model._trainer._programs.values()
+    graph = expand(program.graph)
     for node in toposort(graph.results):
         for v in (*node.inputs, *node.outputs):
             assert getattr(v.type, "dtype", "") != "float64", node
@@ -165,7 +166,8 @@ def test_the_store_holds_everything_that_training_changes():
 def test_history_prints_and_plots():
     history = compiled().fit(X, Y, epochs=2, validation_data=(X, Y), progress=False)
     assert len(str(history).splitlines()) == 4 and "val_loss" in str(history)
-    assert [line.get_label() for line in history.plot().get_lines()] == ["loss", "val loss"]
+    ((axes,),) = history.plot()
+    assert [line.get_label() for line in axes.get_lines()] == ["training", "validation"]
     plt.close("all")
 
 
