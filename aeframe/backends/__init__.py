@@ -12,6 +12,7 @@ from aeframe.backends.base import (
     to_numpy,
 )
 from aeframe.backends.interrupts import interrupts_wait
+from aeframe.backends.jax_mesh import connect
 from aeframe.backends.run import as_array, program_for, require_finite, run
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "as_array",
     "as_backend",
     "backend_names",
+    "connect",
     "current_backend",
     "diagnose",
     "implement",

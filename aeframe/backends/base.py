@@ -124,6 +124,14 @@ class Backend(ABC):
         destroy), of ``fixed``, and the inputs; it returns the outputs and the new values.
         """
 
+    def whole(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of a batch of which this process feeds a part of ``shape``."""
+        return tuple(shape)
+
+    def feed(self, arrays: Sequence[Any], axis: int = 0) -> Sequence[Any]:
+        """The whole batch, of which ``arrays`` are this process's rows, along ``axis``."""
+        return arrays
+
     def random_states(self, entropy: Sequence[int], n: int) -> Any:
         """``n`` independent random states, rows for an input of :meth:`Program.map`."""
         return np.random.default_rng(list(entropy)).spawn(n)
@@ -228,6 +236,7 @@ class Program:
         return self._call("scan", rows)
 
     def _call(self, kind: str, arrays: Sequence[Any]) -> Sequence[Any]:
+        arrays = self.backend.feed(arrays, 1 if kind else 0)
         signature = (kind, *[(a.shape, a.dtype) if hasattr(a, "shape") else None for a in arrays])
         run = self._executables.get(signature)
         if run is None:  # compiling is long, and may be interrupted

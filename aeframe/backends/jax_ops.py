@@ -6,12 +6,9 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
-import aesara.tensor.random.basic as aer
-import jax
 import jax.numpy as jnp
 from aesara.graph.basic import Apply
 from aesara.link.jax.dispatch import jax_funcify
-from aesara.link.jax.dispatch.random import jax_sample_fn
 from aesara.scalar.basic import Add, FloorDivide, Mod, Mul, Sub
 from aesara.tensor.basic import Eye
 from aesara.tensor.elemwise import DimShuffle, Elemwise
@@ -41,18 +38,6 @@ def dimshuffle(op: DimShuffle, node: Apply, **_: Any) -> Callable[..., Any]:
         return jnp.expand_dims(moved, added) if added else moved
 
     return call
-
-
-@jax_sample_fn.register(aer.HalfNormalRV)
-def half_normal(op: aer.HalfNormalRV) -> Callable[..., Any]:
-    """Loc + scale · |standard normal|."""
-
-    def sample(rng: dict[str, Any], size: Any, dtype: Any, loc: Any, scale: Any) -> Any:
-        key, subkey = jax.random.split(rng["jax_state"], 2)
-        draw = loc + scale * jnp.abs(jax.random.normal(subkey, size, dtype))
-        return {**rng, "jax_state": key}, draw
-
-    return sample
 
 
 @jax_funcify.register(MaxAndArgmax)

@@ -151,7 +151,7 @@ def run(
         if not is_array(value):
             return value
         arrays.append(as_array(value, dtype, name))
-        return TensorType(str(arrays[-1].dtype), arrays[-1].shape)
+        return TensorType(str(arrays[-1].dtype), chosen.whole(arrays[-1].shape))
 
     types = tuple(typed(a, f"argument {i}") for i, a in enumerate(args))
     named = {k: typed(v, k) for k, v in kwargs.items()}

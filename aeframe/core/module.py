@@ -63,10 +63,7 @@ class Module(Structure):
     @property
     def store(self) -> Store:
         """The cells of this tree by path; naming them is part of looking."""
-        found = {path: part for path, part in walk(self) if isinstance(part, Cell)}
-        for path, cell in found.items():
-            cell.name = path
-        return Store(found)
+        return Store({path: part for path, part in walk(self) if isinstance(part, Cell)})
 
     def init(self, seed: int = 0) -> Self:
         """Give every cell that has no value yet its first one; returns the Module itself."""

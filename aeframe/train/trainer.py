@@ -113,7 +113,8 @@ class Trainer:
         signature = (kind, batch.extras, *[(s, a.dtype) for s, a in batch.shapes()])
         program = self._programs.get((*signature, *[p.trainable for p in self._parameters]))
         if program is None:
-            types = [TensorType(str(a.dtype), s) for s, a in batch.shapes()]
+            whole = self.backend.whole
+            types = [TensorType(str(a.dtype), whole(s)) for s, a in batch.shapes()]
             graph, self.counts = loss_graph(
                 self.module, self.loss, self.metrics, types, batch.extras
             )
