@@ -12,14 +12,16 @@ T = rng.normal(size=(60, 2))
 
 class Net(ae.Module):
     def __init__(self, rate=0.0, dtype=None, norm=False, width=3):
-        self.hidden, self.drop = nn.Dense(8, dtype=dtype), nn.Dropout(rate)
+        self.hidden = nn.Dense(8, dtype=dtype)
+        self.drop = nn.Dropout(rate) if rate else None
         self.norm = nn.BatchNorm() if norm else None
         self.out = nn.Dense(width, dtype=dtype)
 
     def __call__(self, x):
         h = self.hidden(x)
         h = h if self.norm is None else self.norm(h)
-        return self.out(self.drop(nn.relu(h)))
+        h = nn.relu(h)
+        return self.out(h if self.drop is None else self.drop(h))
 
 
 def squares(prediction, target, weight=None):
