@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeframe.backends import interrupts_wait, to_numpy
+from aeframe.backends import interrupts_between, interrupts_wait, to_numpy
 from aeframe.core.errors import ArgumentError
 from aeframe.core.progress import progress_bar
 from aeframe.train.callbacks import Callback
@@ -137,7 +137,8 @@ def run(trainer: Trainer, plan: Plan) -> History:
     if saved:
         saved.remind(plan.callbacks)
     try:
-        _run(trainer, plan, islice(chain([first], batches), passed, None))
+        with interrupts_between():
+            _run(trainer, plan, islice(chain([first], batches), passed, None))
     finally:
         for callback in plan.callbacks:
             callback.on_fit_end(trainer)

@@ -270,6 +270,8 @@ class Trainer:
         save(self, path)
 
     def _options(self, size: int, class_weight: Mapping[Any, float] | None = None) -> Options:
+        if class_weight is not None and not isinstance(class_weight, Mapping):
+            raise ArgumentError("`class_weight` is a dict", expected="{0: 1.0, 1: 5.0}")
         return Options(self.module.find_dtype(), size, self.weighs, self._weight(class_weight))
 
     def _weight(self, weight: Any) -> Any:
