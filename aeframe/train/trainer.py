@@ -222,7 +222,8 @@ class Trainer:
                     logs |= {f"val_{name}": value for name, value in found.items()}
                 self.epoch += 1
                 history.append(logs)
-                bar.set_postfix({k: f"{v:.4g}" for k, v in logs.items()}, refresh=False)
+                numbers = {k: f"{v:.4g}" for k, v in logs.items() if np.ndim(v) == 0}
+                bar.set_postfix(numbers, refresh=False)
         return history
 
     def _epoch(self, arrays: Arrays, size: int, order: Any, bar: Any) -> dict[str, float]:
