@@ -136,9 +136,7 @@ def processes(
     return rows
 
 
-def in_turn(
-    task: Task, metric: str, served: dict[str, Served], interleave: Callable
-) -> list[Row]:
+def in_turn(task: Task, metric: str, served: dict[str, Served], interleave: Callable) -> list[Row]:
     """The rows of a metric that is timed in turn."""
 
     def ready(process: Served) -> harness.Timer:

@@ -65,7 +65,9 @@ def life(backend, folder, epochs, pause):
     """One fresh process."""
     command = [sys.executable, __file__, backend, str(folder), str(epochs), str(pause)]
     (folder / "begun").unlink(missing_ok=True)
-    return subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"JAX_PLATFORMS": "cpu"})
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, env=os.environ | {"JAX_PLATFORMS": "cpu"}
+    )
 
 
 def killed(backend, folder, times, seed, pause=0.004, window=0.3):

@@ -151,7 +151,9 @@ def test_a_memory_map_is_read_as_it_is_needed(tmp_path):
     model.fit(*files, batch_size=16, epochs=2, progress=False)
     other.fit(X, T, batch_size=16, epochs=2, progress=False)
     same(model, other)
-    np.testing.assert_array_equal(model.predict(files[0], batch_size=16), model.predict(X, batch_size=16))
+    np.testing.assert_array_equal(
+        model.predict(files[0], batch_size=16), model.predict(X, batch_size=16)
+    )
     files[0][59] = np.nan
     with pytest.raises(DataError, match="NaN"):
         model.fit(*files, batch_size=16, progress=False)

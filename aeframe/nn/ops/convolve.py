@@ -107,7 +107,9 @@ class _Convolution(TypedOp):
             return product(*(a for a, _ in arrays))
         widths = [width // self.groups for _, width in arrays]
         parts = [
-            product(*(a[..., g * m : (g + 1) * m] for (a, _), m in zip(arrays, widths, strict=True)))
+            product(
+                *(a[..., g * m : (g + 1) * m] for (a, _), m in zip(arrays, widths, strict=True))
+            )
             for g in range(self.groups)
         ]
         return at.concatenate(parts, axis=-1)
@@ -308,9 +310,7 @@ class ConvKernel2DOp(_Convolution):
 
     __props__ = ("stride", "padding", "dilation", "groups", "kernel")
 
-    def __init__(
-        self, stride: Any, padding: Any, dilation: Any, groups: int, kernel: Any
-    ) -> None:
+    def __init__(self, stride: Any, padding: Any, dilation: Any, groups: int, kernel: Any) -> None:
         super().__init__(stride, padding, dilation, groups)
         self.kernel = pair("kernel", kernel)
 

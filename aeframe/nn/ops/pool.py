@@ -70,9 +70,7 @@ class _Pool(TypedOp):
         full = [s + sum(p) for s, p in zip((h, w), self.padding, strict=True)]
         blocks = [-(-f // s) for f, s in zip(full, self.stride, strict=True)]
         shifts = [-(-k // s) for k, s in zip(self.window, self.stride, strict=True)]
-        around = [
-            (d - 1, b - o) for d, b, o in zip(shifts, blocks, self.out(like), strict=True)
-        ]
+        around = [(d - 1, b - o) for d, b, o in zip(shifts, blocks, self.out(like), strict=True)]
         wide = [pad(a, around, value) for a, value in arrays]
         terms = []
         for down, across in taps((shifts[0], shifts[1])):
