@@ -49,6 +49,13 @@ if TYPE_CHECKING:
     from aeframe.train import SGD as SGD
     from aeframe.train import Accuracy as Accuracy
     from aeframe.train import Adam as Adam
+    from aeframe.train import Callback as Callback
+    from aeframe.train import CSVLogger as CSVLogger
+    from aeframe.train import EarlyStopping as EarlyStopping
+    from aeframe.train import ModelCheckpoint as ModelCheckpoint
+    from aeframe.train import ReduceLROnPlateau as ReduceLROnPlateau
+    from aeframe.train import TensorBoard as TensorBoard
+    from aeframe.train import TerminateOnNaN as TerminateOnNaN
 
 __version__ = "0.1.0"
 
@@ -57,6 +64,13 @@ _HOMES = {
     "Accuracy": "train",
     "Adam": "train",
     "SGD": "train",
+    "CSVLogger": "train",
+    "Callback": "train",
+    "EarlyStopping": "train",
+    "ModelCheckpoint": "train",
+    "ReduceLROnPlateau": "train",
+    "TensorBoard": "train",
+    "TerminateOnNaN": "train",
     "Bernoulli": "distributions",
     "HalfNormal": "distributions",
     "Normal": "distributions",

@@ -11,6 +11,7 @@ from aeframe.backends.base import (
     implement,
     to_numpy,
 )
+from aeframe.backends.interrupts import interrupts_wait
 from aeframe.backends.run import as_array, program_for, require_finite, run
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "current_backend",
     "diagnose",
     "implement",
+    "interrupts_wait",
     "program_for",
     "require_finite",
     "run",

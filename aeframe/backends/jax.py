@@ -78,6 +78,21 @@ class JaxBackend(Backend):
 
         return self._jax.jit(self._jax.vmap(each, in_axes=(None, 0, None)))
 
+    def scanned(self, run: Executable) -> Executable:
+        """A loop on the device: the states are its carry, and are donated."""
+        if not hasattr(run, "lower"):  # a graph in pieces, which one program cannot hold
+            return super().scanned(run)
+
+        def loop(states: list[Any], values: list[Any], rows: Sequence[Any]) -> Any:
+            def each(carry: list[Any], row: Sequence[Any]) -> Any:
+                outputs, advanced = run(carry, values, row)
+                return advanced, outputs
+
+            latest, outputs = self._jax.lax.scan(each, states, rows)
+            return outputs, latest
+
+        return self._jax.jit(loop, donate_argnums=0)
+
     def executable(
         self, graph: Graph, updated: Sequence[Variable], fixed: Sequence[Variable]
     ) -> Executable:
@@ -193,10 +208,13 @@ def _translate(node: Apply) -> Callable[..., Any]:
         return lambda *values: tuple(inner(values))
     from aesara.link.jax.dispatch import jax_funcify
 
-    import aeframe.backends.jax_ops  # noqa: F401 (repairs the dispatch before it is used)
+    import aeframe.backends.jax_ops
+    import aeframe.backends.jax_scan  # noqa: F401
 
     try:
         call = jax_funcify(node.op, node=node)
+    except UnsupportedError:
+        raise
     except NotImplementedError as error:
         raise UnsupportedError(
             f"JAX cannot run {node.op}",

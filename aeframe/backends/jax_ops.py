@@ -16,6 +16,7 @@ from aesara.scalar.basic import Add, FloorDivide, Mod, Mul, Sub
 from aesara.tensor.basic import Eye
 from aesara.tensor.elemwise import DimShuffle, Elemwise
 from aesara.tensor.math import MaxAndArgmax
+from aesara.tensor.shape import SpecifyShape
 from aesara.tensor.subtensor import (
     AdvancedIncSubtensor,
     AdvancedIncSubtensor1,
@@ -71,6 +72,12 @@ def max_and_argmax(op: MaxAndArgmax, **_: Any) -> Callable[..., Any]:
 def eye(op: Eye, **_: Any) -> Callable[..., Any]:
     """Ones on diagonal k; JAX compares in the dtype of k, and int8 wraps around at 256."""
     return lambda n, m, k: jnp.eye(int(n), int(m), int(k), dtype=op.dtype)
+
+
+@jax_funcify.register(SpecifyShape)
+def specify_shape(op: SpecifyShape, **_: Any) -> Callable[..., Any]:
+    """Nothing: shapes are static here, and checked; Aesara's version refuses unknown sizes."""
+    return lambda x, *_: x
 
 
 _ARITHMETIC: dict[type, Callable[..., Any]] = {

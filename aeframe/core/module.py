@@ -148,11 +148,11 @@ class Module(Structure):
 
         return predict(self, *data, **options)
 
-    def train_on_batch(self, *data: Any) -> Any:
-        """One optimizer step; returns the logs, on the device until they are read."""
+    def train_on_batch(self, *data: Any, sample_weight: Any = None) -> Any:
+        """One optimizer step; returns the logs, the loss on the device until it is read."""
         from aeframe.train import trainer_of
 
-        return trainer_of(self).train_on_batch(*data)
+        return trainer_of(self).train_on_batch(*data, sample_weight=sample_weight)
 
     def summary(self) -> str:
         """A table of the tree: path, type, output of the last call and number of parameters."""

@@ -1,5 +1,6 @@
 """Layers, activations, losses and initializers, and the rules on them."""
 
+from aeframe.nn import native as native
 from aeframe.nn import rules as rules
 from aeframe.nn.combine import (
     Parallel,

@@ -10,7 +10,7 @@ from aeframe.core import Graph, grad
 from aeframe.core.errors import ArgumentError, DtypeError, ShapeError
 from aeframe.rewrites import inference
 
-BACKENDS = ("jax", "c")
+BACKENDS = ("jax", "c", "numba")
 rng = np.random.default_rng(0)
 
 
