@@ -1,6 +1,7 @@
 """Layers, activations, losses and initializers, and the rules on them."""
 
 from aeframe.nn import rules as rules
+from aeframe.nn.bfloat16 import Bfloat16
 from aeframe.nn.combine import (
     Parallel,
     Residual,
@@ -53,6 +54,7 @@ from aeframe.nn.normalize import (
 
 __all__ = [
     "BatchNorm",
+    "Bfloat16",
     "Dense",
     "Dropout",
     "Embedding",
