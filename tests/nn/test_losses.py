@@ -143,8 +143,7 @@ def test_values_and_gradients(case, axes, dtype, backend):
     function, make, formula = CASES[case]
     exact = make()
     shape = formula(*exact).shape
-    if axes > len(shape):
-        pytest.skip("no such axes")
+    axes = min(axes, len(shape))
     weight = rng.uniform(0.1, 2, shape[:axes]) * (rng.random(shape[:axes]) < 0.7) if axes else None
     if axes:
         weight.flat[0] = 1.5
