@@ -2,6 +2,7 @@
 
 from aeframe.nn import native as native
 from aeframe.nn import rules as rules
+from aeframe.nn.bfloat16 import Bfloat16
 from aeframe.nn.combine import (
     Parallel,
     Residual,
@@ -54,6 +55,7 @@ from aeframe.nn.normalize import (
 
 __all__ = [
     "BatchNorm",
+    "Bfloat16",
     "Dense",
     "Dropout",
     "Embedding",

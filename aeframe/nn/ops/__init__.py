@@ -12,6 +12,7 @@ from aeframe.nn.ops.activations import (
     SoftplusOp,
     TanhOp,
 )
+from aeframe.nn.ops.bfloat16 import Bfloat16Op, RoundOp
 from aeframe.nn.ops.linear import DenseOp, EmbeddingOp
 from aeframe.nn.ops.losses import (
     BinaryCrossEntropyOp,
@@ -36,6 +37,7 @@ from aeframe.nn.ops.regularize import DropoutOp
 __all__ = [
     "BatchNormInferenceOp",
     "BatchNormOp",
+    "Bfloat16Op",
     "BinaryCrossEntropyOp",
     "CosineOp",
     "DenseOp",
@@ -55,6 +57,7 @@ __all__ = [
     "NegativeLogLikelihoodOp",
     "RMSNormOp",
     "ReluOp",
+    "RoundOp",
     "SigmoidOp",
     "SiluOp",
     "SoftmaxCrossEntropyOp",
