@@ -6,6 +6,11 @@ from aeframe.nn.combine import (
     Residual,
     Sequential,
 )
+from aeframe.nn.convolve import (
+    Conv1D,
+    Conv2D,
+    ConvTranspose2D,
+)
 from aeframe.nn.functions import (
     elu,
     gelu,
@@ -50,16 +55,33 @@ from aeframe.nn.normalize import (
     LayerNorm,
     RMSNorm,
 )
+from aeframe.nn.pool import (
+    AvgPool1D,
+    AvgPool2D,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    MaxPool1D,
+    MaxPool2D,
+)
 
 __all__ = [
+    "AvgPool1D",
+    "AvgPool2D",
     "BatchNorm",
+    "Conv1D",
+    "Conv2D",
+    "ConvTranspose2D",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
     "GroupNorm",
     "Layer",
     "LayerNorm",
+    "MaxPool1D",
+    "MaxPool2D",
     "Parallel",
     "RMSNorm",
     "Residual",

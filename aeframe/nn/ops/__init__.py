@@ -1,5 +1,6 @@
 """The typed Ops of networks."""
 
+from aeframe.nn.ops import xla as xla
 from aeframe.nn.ops.activations import (
     EluOp,
     GeluOp,
@@ -12,6 +13,7 @@ from aeframe.nn.ops.activations import (
     SoftplusOp,
     TanhOp,
 )
+from aeframe.nn.ops.convolve import Conv2DOp, ConvKernel2DOp, ConvTranspose2DOp
 from aeframe.nn.ops.linear import DenseOp, EmbeddingOp
 from aeframe.nn.ops.losses import (
     BinaryCrossEntropyOp,
@@ -31,18 +33,24 @@ from aeframe.nn.ops.normalize import (
     LayerNormOp,
     RMSNormOp,
 )
+from aeframe.nn.ops.pool import AvgPool2DOp, GlobalAvgPoolOp, MaxPool2DOp
 from aeframe.nn.ops.regularize import DropoutOp
 
 __all__ = [
+    "AvgPool2DOp",
     "BatchNormInferenceOp",
     "BatchNormOp",
     "BinaryCrossEntropyOp",
+    "Conv2DOp",
+    "ConvKernel2DOp",
+    "ConvTranspose2DOp",
     "CosineOp",
     "DenseOp",
     "DropoutOp",
     "EluOp",
     "EmbeddingOp",
     "GeluOp",
+    "GlobalAvgPoolOp",
     "GroupNormOp",
     "HingeOp",
     "HuberOp",
@@ -50,6 +58,7 @@ __all__ = [
     "LayerNormOp",
     "LeakyReluOp",
     "LogSoftmaxOp",
+    "MaxPool2DOp",
     "MeanAbsoluteErrorOp",
     "MeanSquaredErrorOp",
     "NegativeLogLikelihoodOp",
@@ -61,4 +70,5 @@ __all__ = [
     "SoftmaxOp",
     "SoftplusOp",
     "TanhOp",
+    "xla",
 ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from aesara.graph.basic import Apply
 
 from aeframe.backends import implement
@@ -62,8 +63,7 @@ def convolution(node: Apply) -> Call | None:
     import jax
 
     op, which = node.op, type(node.op)
-    data, second = (v.type for v in node.inputs[:2])
-    kernel = node.outputs[0].type.shape if which is ConvKernel2DOp else second.shape
+    kernel = (node.outputs[0] if which is ConvKernel2DOp else node.inputs[1]).type.shape
     way = cheapest(which, kernel, op.groups, jax.default_backend())
     if way == "body":
         return None
@@ -130,6 +130,17 @@ def _padded(op: Any, x: Any) -> Any:
     return lax.optimization_barrier(jnp.pad(x, ((0, 0), *op.padding, (0, 0))))
 
 
+def _entries(op: Any, x: Any, tap: tuple[int, int], out: Any) -> Any:
+    """The entries of the padded ``x`` under a tap; indexing with a step would be a gather."""
+    from jax import lax
+
+    found = [
+        range(n)[i] for n, i in zip(x.shape, under(tap, out, op.stride, op.dilation), strict=False)
+    ]
+    starts, stops, steps = zip(*((r.start, r.stop, r.step) for r in found), strict=True)
+    return lax.slice(x, (*starts, 0), (*stops, x.shape[3]), (*steps, 1))
+
+
 def _depthwise(op: Any) -> Call:
     """The sum over the taps of entries times weights."""
 
@@ -138,9 +149,7 @@ def _depthwise(op: Any) -> Call:
         x, reach = _padded(op, x), op.reach((kh, kw))
         out = [(s - r) // t + 1 for s, r, t in zip(x.shape[1:3], reach, op.stride, strict=True)]
         split = w.reshape((kh, kw, op.groups, o // op.groups))
-        terms = [
-            x[under(t, out, op.stride, op.dilation)][..., None] * split[t] for t in taps((kh, kw))
-        ]
+        terms = [_entries(op, x, t, out)[..., None] * split[t] for t in taps((kh, kw))]
         return sum(terms[1:], start=terms[0]).reshape((x.shape[0], *out, o))
 
     return forward
@@ -158,7 +167,7 @@ def _depthwise_kernel(op: Any, x: Any, g: Any) -> Any:
     def add(i: Any, total: Any) -> Any:
         one = lax.dynamic_index_in_dim(x, i, keepdims=True)
         rows = lax.dynamic_index_in_dim(g, i, keepdims=False)
-        entries = [one[under(t, out, op.stride, op.dilation)][0][..., None] for t in listed]
+        entries = [_entries(op, one, t, out)[0, ..., None] for t in listed]
         return total + jnp.stack([(e * rows).sum(axis=0) for e in entries])
 
     start = jnp.zeros((len(listed), *g.shape[2:]), g.dtype)
@@ -173,8 +182,6 @@ def maximum(node: Apply) -> Call:
     op = node.op
 
     def call(x: Any) -> Any:
-        import numpy as np
-
         low = np.asarray(-np.inf, x.dtype)
         around = ((0, 0), *op.padding, (0, 0))
         return lax.reduce_window(x, low, lax.max, (1, *op.window, 1), (1, *op.stride, 1), around)
