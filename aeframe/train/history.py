@@ -21,7 +21,7 @@ def short(value: Any) -> str:
 
 @dataclass
 class History:
-    """The logs of each epoch, by name; tables show those that are numbers.
+    """The logs of each epoch, by name.
 
     >>> history = History()
     >>> history.append({"loss": 0.5})
@@ -74,9 +74,8 @@ class History:
         return axes
 
     def __str__(self) -> str:
-        logs = {k: v for k, v in self.logs.items() if all(np.ndim(x) == 0 for x in v)}
-        table = plain_table("", "epoch", *logs)
+        table = plain_table("", "epoch", *self.logs)
         for epoch in range(self.epochs):
-            values = [v[epoch] if epoch < len(v) else None for v in logs.values()]
-            table.add_row(str(epoch + 1), *("" if v is None else f"{v:.4g}" for v in values))
+            values = [v[epoch] if epoch < len(v) else None for v in self.logs.values()]
+            table.add_row(str(epoch + 1), *("" if v is None else short(v) for v in values))
         return render(table)
