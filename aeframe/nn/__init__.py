@@ -50,8 +50,21 @@ from aeframe.nn.normalize import (
     LayerNorm,
     RMSNorm,
 )
+from aeframe.nn.ops import recurrent_jax as recurrent_jax
+from aeframe.nn.recurrent import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Recurrent,
+    SimpleRNN,
+)
 
 __all__ = [
+    "SimpleRNN",
+    "Recurrent",
+    "Bidirectional",
+    "LSTM",
+    "GRU",
     "BatchNorm",
     "Dense",
     "Dropout",

@@ -31,9 +31,14 @@ from aeframe.nn.ops.normalize import (
     LayerNormOp,
     RMSNormOp,
 )
+from aeframe.nn.ops.recurrent import GRUOp, LSTMOp, RecurrentOp, SimpleRNNOp
 from aeframe.nn.ops.regularize import DropoutOp
 
 __all__ = [
+    "SimpleRNNOp",
+    "RecurrentOp",
+    "LSTMOp",
+    "GRUOp",
     "BatchNormInferenceOp",
     "BatchNormOp",
     "BinaryCrossEntropyOp",
