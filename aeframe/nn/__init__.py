@@ -59,6 +59,7 @@ from aeframe.nn.normalize import (
     LayerNorm,
     RMSNorm,
 )
+from aeframe.nn.ops import recurrent_jax as recurrent_jax
 from aeframe.nn.pool import (
     AvgPool1D,
     AvgPool2D,
@@ -67,12 +68,22 @@ from aeframe.nn.pool import (
     MaxPool1D,
     MaxPool2D,
 )
+from aeframe.nn.recurrent import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Recurrent,
+    SimpleRNN,
+)
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "AvgPool1D",
     "AvgPool2D",
     "BatchNorm",
     "Bfloat16",
+    "Bidirectional",
     "Conv1D",
     "Conv2D",
     "ConvTranspose2D",
@@ -89,8 +100,10 @@ __all__ = [
     "MaxPool2D",
     "Parallel",
     "RMSNorm",
+    "Recurrent",
     "Residual",
     "Sequential",
+    "SimpleRNN",
     "binary_cross_entropy",
     "cosine_distance",
     "elu",

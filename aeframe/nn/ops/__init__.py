@@ -49,6 +49,12 @@ from aeframe.nn.ops.pool import (
     GlobalAvgPoolOp,
     MaxPool2DOp,
 )
+from aeframe.nn.ops.recurrent import (
+    GRUOp,
+    LSTMOp,
+    RecurrentOp,
+    SimpleRNNOp,
+)
 from aeframe.nn.ops.regularize import (
     DropoutOp,
 )
@@ -67,12 +73,14 @@ __all__ = [
     "DropoutOp",
     "EluOp",
     "EmbeddingOp",
+    "GRUOp",
     "GeluOp",
     "GlobalAvgPoolOp",
     "GroupNormOp",
     "HingeOp",
     "HuberOp",
     "KLDivergenceOp",
+    "LSTMOp",
     "LayerNormOp",
     "LeakyReluOp",
     "LogSoftmaxOp",
@@ -81,10 +89,12 @@ __all__ = [
     "MeanSquaredErrorOp",
     "NegativeLogLikelihoodOp",
     "RMSNormOp",
+    "RecurrentOp",
     "ReluOp",
     "RoundOp",
     "SigmoidOp",
     "SiluOp",
+    "SimpleRNNOp",
     "SoftmaxCrossEntropyOp",
     "SoftmaxOp",
     "SoftplusOp",
