@@ -159,7 +159,7 @@ def test_terms_of_float32_hold_no_float64(case):
         assert all(getattr(o.type, "dtype", "") != "float64" for o in node.outputs), node
 
 
-def test_a_model_reports_them_and_tables_leave_matrices_out():
+def test_a_model_reports_them():
     model = nn.Dense(K, dtype="float64")
     model.compile(
         optimizer=ae.SGD(0.1),
@@ -175,7 +175,7 @@ def test_a_model_reports_them_and_tables_leave_matrices_out():
     )
     assert logs["perplexity"] == pytest.approx(np.exp(logs["loss"]))
     assert history["val_confusion_matrix"][1].sum() == N
-    assert "top_3_accuracy" in str(history) and "confusion" not in str(history)
+    assert "top_3_accuracy" in str(history) and f"({K}, {K})" in str(history)
     assert model.train_on_batch(x, LABELS)["confusion_matrix"].shape == (K, K)
 
 
