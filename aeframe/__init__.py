@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from aeframe.train import SGD as SGD
     from aeframe.train import Accuracy as Accuracy
     from aeframe.train import Adam as Adam
-    from aeframe.train import CSVLogger as CSVLogger
     from aeframe.train import Callback as Callback
+    from aeframe.train import CSVLogger as CSVLogger
     from aeframe.train import EarlyStopping as EarlyStopping
     from aeframe.train import ModelCheckpoint as ModelCheckpoint
     from aeframe.train import ReduceLROnPlateau as ReduceLROnPlateau

@@ -40,7 +40,9 @@ def test_the_order_of_calls():
     assert notes.notes == ["fit", *epoch, *epoch, "end"]
     notes.notes.clear()
     with pytest.raises(UnknownNameError):
-        compiled().fit(X, T, callbacks=[notes, ae.EarlyStopping("los", maximize=True)], progress=False)
+        compiled().fit(
+            X, T, callbacks=[notes, ae.EarlyStopping("los", maximize=True)], progress=False
+        )
     assert notes.notes == ["fit"]
 
 
@@ -225,7 +227,10 @@ WRONG = {
     "which way": (lambda: ae.EarlyStopping("val_accuracy"), ArgumentError),
     "patience": (lambda: ae.EarlyStopping(patience=0), ArgumentError),
     "factor": (lambda: ae.ReduceLROnPlateau(factor=2.0), ArgumentError),
-    "best within an epoch": (lambda: ae.ModelCheckpoint("c", steps=3, monitor="loss"), ArgumentError),
+    "best within an epoch": (
+        lambda: ae.ModelCheckpoint("c", steps=3, monitor="loss"),
+        ArgumentError,
+    ),
     "no validation": (
         lambda: compiled().fit(X, T, callbacks=[ae.EarlyStopping()], progress=False),
         UnknownNameError,
