@@ -1,4 +1,4 @@
-"""`kill -9` at random moments of training, then resume: are the final values those of a whole run?
+"""Training that is killed at random moments and resumed, against training that is not.
 
     python benchmarks/kill.py [--kills 100] [--backend jax] [--quick] [--json FILE]
 
