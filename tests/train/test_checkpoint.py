@@ -1,4 +1,4 @@
-"""Checkpoints: training goes on bit for bit, in the middle of an epoch too; wrong files are refused."""
+"""Checkpoints: training goes on bit for bit, within an epoch too; wrong files are refused."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from aeframe.core.errors import FileError
 from tests.train.nets import Net, T, X, Y, by_label, compiled, same
 
 
-class Crash(Exception):
+class CrashError(Exception):
     pass
 
 
@@ -19,7 +19,7 @@ class CrashAt(ae.Callback):
 
     def on_step_end(self, trainer):
         if (trainer.epoch, trainer.step) == (self.epoch, self.step):
-            raise Crash
+            raise CrashError
 
 
 def network(backend="jax", **options):
@@ -45,7 +45,7 @@ def test_training_goes_on_bit_for_bit(place, backend, tmp_path):
     path = tmp_path / "run"
     whole = network(backend)
     history = fit(whole)
-    with pytest.raises(Crash):
+    with pytest.raises(CrashError):
         fit(network(backend), callbacks=[CrashAt(*place), ae.ModelCheckpoint(path, steps=2)])
     model = network(backend)
     assert fit(model, path).logs == history.logs
@@ -63,7 +63,7 @@ def test_with_steps_together_and_iterables(tmp_path):
 
     whole = run(network(), steps_per_execution=2)
     for place in ((0, 5), (1, 2)):
-        with pytest.raises(Crash):
+        with pytest.raises(CrashError):
             save = ae.ModelCheckpoint(path, steps=2)
             run(network(), steps_per_execution=2, callbacks=[CrashAt(*place), save])
         same(whole, run(network(), steps_per_execution=2, resume=path))

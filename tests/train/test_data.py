@@ -1,4 +1,4 @@
-"""What fit takes: arrays, frames, memory maps, iterables, weights; and how it pads the last batch."""
+"""What fit takes: arrays, frames, memory maps, iterables, weights; how it pads a batch."""
 
 import threading
 import time
@@ -151,9 +151,8 @@ def test_a_memory_map_is_read_as_it_is_needed(tmp_path):
     model.fit(*files, batch_size=16, epochs=2, progress=False)
     other.fit(X, T, batch_size=16, epochs=2, progress=False)
     same(model, other)
-    np.testing.assert_array_equal(
-        model.predict(files[0], batch_size=16), model.predict(X, batch_size=16)
-    )
+    made = model.predict(files[0], batch_size=16)
+    np.testing.assert_array_equal(made, model.predict(X, batch_size=16))
     files[0][59] = np.nan
     with pytest.raises(DataError, match="NaN"):
         model.fit(*files, batch_size=16, progress=False)
