@@ -68,7 +68,7 @@ class JaxBackend(Backend):
         self,
         name: str = "",
         *,
-        cache: str | PathLike[str] | None | EllipsisType = ...,
+        cache: str | PathLike[str] | EllipsisType | None = ...,
         mesh: Mapping[str, int] | None = None,
         layout: Mapping[str, Sequence[str | None]] | None = None,
     ) -> None:
@@ -118,7 +118,6 @@ class JaxBackend(Backend):
 
     def mapped(self, run: Executable, count: int) -> Mapped:
         """All rows at once, as one vectorized program."""
-
         run = getattr(run, "program", run)
 
         def each(values: list[Any], rows: Sequence[Any], rest: Sequence[Any]) -> Any:

@@ -76,9 +76,7 @@ class Placement:
         When the mesh has more devices than there are, or the layout names another axis.
     """
 
-    def __init__(
-        self, mesh: Mapping[str, int], layout: Mapping[str, Sequence[str | None]]
-    ) -> None:
+    def __init__(self, mesh: Mapping[str, int], layout: Mapping[str, Sequence[str | None]]) -> None:
         import jax
 
         self._jax, self.sizes, self.layout = jax, dict(mesh), dict(layout)
@@ -95,13 +93,11 @@ class Placement:
                 if jax.process_count() > 1
                 else f"at most {len(devices)} devices",
                 got=f"{' x '.join(f'{a}={n}' for a, n in mesh.items())} = {needed}",
-                fix=f"XLA_FLAGS=--xla_force_host_platform_device_count={needed} makes so many of a CPU"
+                fix=f"XLA_FLAGS=--xla_force_host_platform_device_count={needed} splits a CPU"
                 if jax.default_backend() == "cpu" and jax.process_count() == 1
                 else "make the product of its sizes the number of devices",
             )
-        self.mesh = jax.make_mesh(
-            tuple(mesh.values()), tuple(mesh), devices=devices[:needed]
-        )
+        self.mesh = jax.make_mesh(tuple(mesh.values()), tuple(mesh), devices=devices[:needed])
 
     def _check(self, pattern: str, axes: Sequence[str | None]) -> None:
         if isinstance(axes, str) or not isinstance(axes, Sequence):
@@ -119,9 +115,7 @@ class Placement:
             )
 
     def _sharding(self, axes: Sequence[str | None]) -> Any:
-        return self._jax.sharding.NamedSharding(
-            self.mesh, self._jax.sharding.PartitionSpec(*axes)
-        )
+        return self._jax.sharding.NamedSharding(self.mesh, self._jax.sharding.PartitionSpec(*axes))
 
     @property
     def whole(self) -> Any:

@@ -138,11 +138,11 @@ DRAWS: dict[type, Draw] = {
     aer.VonMisesRV: von_mises,
     aer.WaldRV: wald,
     aer.StudentTRV: lambda k, shape, f, df, loc, scale: loc + scale * r.t(k, df, shape, f),
-    aer.MvNormalRV: lambda k, shape, f, mean, cov: (
-        r.multivariate_normal(k, jnp.asarray(mean, f), jnp.asarray(cov, f), shape, f)
+    aer.MvNormalRV: lambda k, shape, f, mean, cov: r.multivariate_normal(
+        k, jnp.asarray(mean, f), jnp.asarray(cov, f), shape, f
     ),
-    aer.DirichletRV: lambda k, shape, f, alphas: (
-        r.dirichlet(k, jnp.asarray(alphas, f), shape[:-1], f)
+    aer.DirichletRV: lambda k, shape, f, alphas: r.dirichlet(
+        k, jnp.asarray(alphas, f), shape[:-1], f
     ),
     aer.BernoulliRV: lambda k, shape, f, p: r.bernoulli(k, p, shape),
     aer.BinomialRV: binomial,
@@ -152,8 +152,8 @@ DRAWS: dict[type, Draw] = {
     aer.GeometricRV: lambda k, shape, f, p: r.geometric(k, p, shape),
     aer.HyperGeometricRV: hypergeometric,
     aer.CategoricalRV: lambda k, shape, f, p: r.categorical(k, jnp.log(p), shape=shape),
-    aer.MultinomialRV: lambda k, shape, f, n, p: (
-        r.multinomial(k, jnp.asarray(n, f), jnp.asarray(p, f), shape=shape)
+    aer.MultinomialRV: lambda k, shape, f, n, p: r.multinomial(
+        k, jnp.asarray(n, f), jnp.asarray(p, f), shape=shape
     ),
     aer.RandIntRV: integers,
     aer.IntegersRV: integers,
