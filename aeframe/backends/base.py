@@ -35,7 +35,7 @@ from aeframe.core.shapes import compatible, is_tensor, shape_text, specialize
 BUILT_IN = {
     "jax": "aeframe.backends.jax:JaxBackend",
     "c": "aeframe.backends.c:CBackend",
-    "numba": "aeframe.backends.numba:NumbaBackend",
+    "numba": "aeframe.backends.numba.backend:NumbaBackend",
 }
 DEFAULT = "jax"
 _CELLS = RLock()

@@ -60,7 +60,7 @@ def pseudo_inverse(op: MatrixPinv, **_: Any) -> Callable[..., Any]:
 
 @jax_funcify.register(Expm)
 def matrix_exponential(op: Expm, **_: Any) -> Callable[..., Any]:
-    """Exp A."""
+    """The exponential of A."""
     return jax.scipy.linalg.expm
 
 

@@ -93,7 +93,7 @@ class Placement:
                 if jax.process_count() > 1
                 else f"at most {len(devices)} devices",
                 got=f"{' x '.join(f'{a}={n}' for a, n in mesh.items())} = {needed}",
-                fix=f"XLA_FLAGS=--xla_force_host_platform_device_count={needed} makes so many of a CPU"
+                fix=f"XLA_FLAGS=--xla_force_host_platform_device_count={needed} splits a CPU"
                 if jax.default_backend() == "cpu" and jax.process_count() == 1
                 else "make the product of its sizes the number of devices",
             )

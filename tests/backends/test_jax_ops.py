@@ -148,6 +148,7 @@ CONTINUOUS = {
     aer.wald: ((1.5, 2.0), st.invgauss(0.75, scale=2)),
     aer.t: ((4.0, 1.0, 2.0), st.t(4, 1, 2)),
 }
+THIRDS = [0.2, 0.5, 0.3]
 DISCRETE = {
     aer.bernoulli: ((0.3,), st.bernoulli(0.3)),
     aer.binomial: ((12, 0.3), st.binom(12, 0.3)),
@@ -156,10 +157,7 @@ DISCRETE = {
     aer.poisson: ((3.5,), st.poisson(3.5)),
     aer.geometric: ((0.4,), st.geom(0.4)),
     aer.hypergeometric: ((7, 5, 6), st.hypergeom(12, 7, 6)),
-    aer.categorical: (
-        (np.array([0.2, 0.5, 0.3]),),
-        st.rv_discrete(values=([0, 1, 2], [0.2, 0.5, 0.3])),
-    ),
+    aer.categorical: ((np.array(THIRDS),), st.rv_discrete(values=([0, 1, 2], THIRDS))),
     aer.integers: ((-2, 4), st.randint(-2, 4)),
 }
 

@@ -80,7 +80,8 @@ connect(f"127.0.0.1:{port}", 2, index)
 half = slice(32 * index, 32 * index + 32)
 model, losses = trained(X[half], Y[half], mesh={"data": 2})
 rows = model.predict(X[half])
-print(json.dumps({"losses": losses, "rows": np.shape(rows), "w": model.store["out.w"].value.tolist()}))
+w = model.store["out.w"].value.tolist()
+print(json.dumps({"losses": losses, "rows": np.shape(rows), "w": w}))
 """
 )
 ONE = MODEL + "model, losses = trained()\nprint(json.dumps(losses))"

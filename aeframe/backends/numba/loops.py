@@ -13,8 +13,8 @@ from math import prod
 import numpy as np
 from aesara.graph.basic import Apply, Constant, Variable
 
-from aeframe.backends.numba_formulas import FLOATS, Combine, formula, literal
-from aeframe.backends.numba_places import Place, Places, dense, row_major
+from aeframe.backends.numba.formulas import FLOATS, Combine, formula, literal
+from aeframe.backends.numba.places import Place, Places, dense, row_major
 
 
 def linear(offset: int | str, strides: Sequence[int], names: Sequence[str]) -> str:

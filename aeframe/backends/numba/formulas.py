@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import aesara.scalar.basic as asb
 import aesara.scalar.math as asm
@@ -24,7 +25,7 @@ def cast(text: str, source: str, target: str) -> str:
     return f"({text} != 0)" if target == "bool" else f"np.{target}({text})"
 
 
-def literal(value: object, dtype: str) -> str:
+def literal(value: Any, dtype: str) -> str:
     """A number as source.
 
     >>> literal(0.1, "float64"), literal(float("-inf"), "float32"), literal(1, "bool")
@@ -32,7 +33,7 @@ def literal(value: object, dtype: str) -> str:
     """
     if dtype == "bool":
         return repr(bool(value))
-    text = repr(float(value) if dtype in FLOATS else int(value))  # type: ignore[call-overload]
+    text = repr(float(value) if dtype in FLOATS else int(value))
     text = text.replace("inf", "np.inf").replace("nan", "np.nan")
     return text if dtype == "float64" else f"np.{dtype}({text})"
 
@@ -109,7 +110,7 @@ _OF_NUMBERS: dict[type, str] = {
 
 
 def formula(op: ScalarOp, args: Sequence[str], given: Sequence[str], dtype: str) -> str | None:
-    """The value of ``op`` on the names ``args`` of dtypes ``given``; None where there is no formula.
+    """The value of ``op`` on names ``args`` of dtypes ``given``; None where there is no formula.
 
     >>> formula(asb.add, ["a", "b"], ["float32", "int8"], "float32")
     'a + np.float32(b)'

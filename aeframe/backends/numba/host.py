@@ -14,12 +14,12 @@ from aesara.scan.op import Scan
 from aesara.tensor.random.op import RandomVariable
 from aesara.tensor.type import TensorType
 
+from aeframe.backends.base import Executable
 from aeframe.core.errors import UnsupportedError
 from aeframe.core.graph import Graph
 from aeframe.core.shapes import is_tensor, perform, specialize
 
 Run = Callable[..., Sequence[Any]]
-Program = Callable[[list[Any], list[Any], Sequence[Any]], tuple[list[Any], list[Any]]]
 
 
 def performed(node: Apply, in_place: bool) -> Run:
@@ -53,7 +53,7 @@ def performed(node: Apply, in_place: bool) -> Run:
     return run
 
 
-def scanned(node: Apply, make: Callable[[Graph], Program]) -> Run:
+def scanned(node: Apply, make: Callable[[Graph], Executable]) -> Run:
     """A Scan: its body is compiled once, and called for each step.
 
     Buffers of recurrent outputs are circular, as in Aesara: entry ``step + tap − min tap``.
@@ -67,7 +67,7 @@ def scanned(node: Apply, make: Callable[[Graph], Program]) -> Run:
     def run(n_steps: Any, *outer: Any) -> list[Any]:
         n, parts = int(n_steps), _Parts(op, outer)
         buffers = [np.array(b) for b in parts.recurrent]
-        shared, stacked = list(parts.shared), [None] * info.n_nit_sot
+        shared, stacked = list(parts.shared), [np.empty(0)] * info.n_nit_sot
         steps = 0
         for t in range(n):
             given = [s[t] for s in parts.sequences]
@@ -80,7 +80,7 @@ def scanned(node: Apply, make: Callable[[Graph], Program]) -> Run:
                     buffer[(t + k) % len(buffer)] = next(found)
             for i in range(info.n_nit_sot):
                 value = next(found)
-                if stacked[i] is None:
+                if t == 0:
                     stacked[i] = np.zeros((int(parts.lengths[i]), *np.shape(value)), value.dtype)
                 stacked[i][t % len(stacked[i])] = value
             shared = [next(found) for _ in shared]
@@ -138,7 +138,7 @@ def _finished(buffers: Sequence[Any], lags: Sequence[int], steps: int, info: Any
 def _stacked(node: Apply, stacked: Sequence[Any], steps: int) -> Iterator[Any]:
     first = len(node.op.info.tap_array)
     for value, out in zip(stacked, node.outputs[first:], strict=False):
-        if value is None:  # no step was made
+        if steps == 0:
             assert is_tensor(out)
             yield np.zeros([n or 0 for n in out.type.shape], out.type.dtype)
         elif steps > len(value):

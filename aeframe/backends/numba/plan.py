@@ -13,9 +13,9 @@ from aesara.graph.basic import Apply, Constant, Variable
 from aesara.tensor.basic import tensor_copy
 from aesara.tensor.elemwise import CAReduce
 
-from aeframe.backends.numba_loops import reads
-from aeframe.backends.numba_ops import emitter, is_elementwise, matrix_layout, takes_matrices
-from aeframe.backends.numba_places import Places, dense, is_static, whole
+from aeframe.backends.numba.loops import reads
+from aeframe.backends.numba.ops import emitter, is_elementwise, matrix_layout, takes_matrices
+from aeframe.backends.numba.places import Places, dense, is_static, whole
 from aeframe.core.graph import Graph, remake, replay, toposort
 from aeframe.core.shapes import is_tensor
 

@@ -35,7 +35,7 @@ HEADER = """\
 import math
 import numba
 import numpy as np
-from aeframe.backends.numba_kernels import matmul_nn, matmul_nt, matmul_tn, matmul_tt
+from aeframe.backends.numba.kernels import matmul_nn, matmul_nt, matmul_tn, matmul_tt
 
 @numba.njit({signature!r}, cache={cache}, error_model="numpy", nogil=True)
 def kernel({arguments}):
@@ -77,9 +77,9 @@ class NumbaBackend(Backend):
     def executable(
         self, graph: Graph, updated: Sequence[Variable], fixed: Sequence[Variable]
     ) -> Executable:
-        """Plan the graph and compile its kernels; updated cells are overwritten where they can be."""
-        from aeframe.backends.numba_host import scanned
-        from aeframe.backends.numba_program import NumbaProgram
+        """Plan the graph and compile its kernels; updated cells may be overwritten in place."""
+        from aeframe.backends.numba.host import scanned
+        from aeframe.backends.numba.program import NumbaProgram
 
         def claimed(node: Any) -> Callable[..., Any] | None:
             if isinstance(node.op, Scan):
@@ -118,7 +118,7 @@ def _numba_name(dtype: str) -> str:
 
 def _kernels_digest() -> str:
     """Of the functions that kernels call: Numba does not notice when those change."""
-    spec = find_spec("aeframe.backends.numba_kernels")
+    spec = find_spec("aeframe.backends.numba.kernels")
     assert spec is not None and spec.origin is not None
     return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
 

@@ -21,9 +21,9 @@ from aesara.tensor.subtensor import (
     IncSubtensor,
 )
 
-from aeframe.backends.numba_formulas import DTYPES, FLOATS, formula, reduction
-from aeframe.backends.numba_loops import Emit, Writer, linear, reduce
-from aeframe.backends.numba_places import (
+from aeframe.backends.numba.formulas import DTYPES, FLOATS, formula, reduction
+from aeframe.backends.numba.loops import Emit, Writer, linear, reduce
+from aeframe.backends.numba.places import (
     Place,
     constant_indices,
     is_static,
@@ -122,7 +122,7 @@ def _product(
     writer: Writer, operands: Sequence[Variable], shapes: Sequence[Any], starts: Sequence[str]
 ) -> str:
     """A call of the product of two matrices, operands and output given with their places."""
-    a, b, out = operands
+    a, b, _ = operands
     (m, k), (_, n) = shapes[:2]
     layouts = [
         matrix_layout(Place(p.base, 0, p.strides[-2:] if len(p.strides) > 1 else row_major(s)), s)

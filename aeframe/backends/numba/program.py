@@ -11,11 +11,11 @@ import numpy as np
 from aesara.graph.basic import Apply, Constant, Variable
 from numpy.typing import NDArray
 
-from aeframe.backends.numba_host import performed
-from aeframe.backends.numba_loops import Writer, constant_array, elementwise, reads
-from aeframe.backends.numba_ops import emitter, is_elementwise
-from aeframe.backends.numba_places import Place, Places, is_static, row_major
-from aeframe.backends.numba_plan import Unit, grouped, inlined, live_nodes, prepare, units
+from aeframe.backends.numba.host import performed
+from aeframe.backends.numba.loops import Writer, constant_array, elementwise, reads
+from aeframe.backends.numba.ops import emitter, is_elementwise
+from aeframe.backends.numba.places import Place, Places, is_static, row_major
+from aeframe.backends.numba.plan import Unit, grouped, inlined, live_nodes, prepare, units
 from aeframe.core.graph import Graph
 from aeframe.core.shapes import is_tensor
 
@@ -90,7 +90,8 @@ class NumbaProgram:
         load: Load,
         claimed: Host,
     ) -> None:
-        self.load, self.claimed, self.kernels = load, claimed, []
+        self.load, self.claimed = load, claimed
+        self.kernels: list[str] = []
         self.places = Places()
         self.inputs, self.n_outputs = graph.inputs, len(graph.outputs)
         self.results = prepare(graph, self.places)

@@ -20,7 +20,7 @@ from aeframe.core.shapes import is_tensor
 
 @dataclass(frozen=True)
 class Place:
-    """Entry (i, j, ...) of a tensor is entry offset + i · strides[0] + j · strides[1] + ... of base.
+    """Entry (i, j, ...) of a tensor is entry offset + i · strides[0] + j · strides[1] ... of base.
 
     ``base`` is the variable whose value is stored, as a flat array in row-major order.
     """
@@ -67,7 +67,7 @@ class Places:
         """Where ``variable`` lies: in its own array, or as a view of another's."""
         chain = [variable]
         while chain[-1] not in self._found and self.base(chain[-1]) is not None:
-            chain.append(self.base(chain[-1]))  # type: ignore[arg-type]
+            chain.append(self.base(chain[-1]))
         for v in reversed(chain):
             if v not in self._found:
                 made = self._view(v) if self.base(v) is not None else None
