@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import pickle
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -133,10 +133,17 @@ def _import(source: str, name: str, folder: Path | None) -> Callable[..., None]:
         with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False) as draft:
             draft.write(source)
         os.replace(draft.name, file)
+    try:
+        return _run_file(name, file)
+    except (EOFError, pickle.UnpicklingError, ValueError, OSError):  # a damaged cache
+        for kept in (folder / "__pycache__").glob(f"{name}.*"):
+            kept.unlink(missing_ok=True)
+        return _run_file(name, file)
+
+
+def _run_file(name: str, file: Path) -> Callable[..., None]:
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # Numba looks for it there
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        spec.loader.exec_module(module)
+    spec.loader.exec_module(module)
     return module.kernel

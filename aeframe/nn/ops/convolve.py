@@ -75,9 +75,9 @@ class _Convolution(TypedOp):
         h, w = ((k - 1) * d + 1 for k, d in zip(kernel, self.dilation, strict=True))
         return h, w
 
-    def others(self) -> tuple[Any, ...]:
-        """The arguments that the three convolutions share."""
-        return self.stride, self.padding, self.dilation, self.groups
+    def shared(self) -> dict[str, Any]:
+        """The arguments that the three convolutions have in common."""
+        return {name: getattr(self, name) for name in _Convolution.__props__}
 
     def is_depthwise(self, channels: int) -> bool:
         """Whether each group has one input channel: sums of products, not matrix products."""
@@ -180,8 +180,8 @@ class Conv2DOp(_Convolution):
         if extra is None:
             return super().pullback(inputs, outputs, cotangents)
         return [
-            ConvTranspose2DOp(*self.others(), extra)(g, w),
-            ConvKernel2DOp(*self.others(), w.type.shape[:2])(x, g),
+            ConvTranspose2DOp(**self.shared(), output_padding=extra)(g, w),
+            ConvKernel2DOp(**self.shared(), kernel=w.type.shape[:2])(x, g),
             g.sum(axis=(0, 1, 2)),
         ][: len(inputs)]
 
@@ -253,7 +253,7 @@ class ConvTranspose2DOp(_Convolution):
 
     def body(self, x: Variable, w: Variable, b: Variable | None = None) -> Variable:
         """A matrix product for each tap, added where the tap lies."""
-        kh, kw, c, o = w.type.shape
+        kh, kw, c, _ = w.type.shape
         n, *out, _ = sizes(x)
         channels = c * self.groups
         h, v = self.extent(x, (kh, kw))
@@ -296,8 +296,8 @@ class ConvTranspose2DOp(_Convolution):
         (x, w, *_), (g,) = inputs, cotangents
         assert g is not None
         return [
-            Conv2DOp(*self.others())(g, w),
-            ConvKernel2DOp(*self.others(), w.type.shape[:2])(g, x),
+            Conv2DOp(**self.shared())(g, w),
+            ConvKernel2DOp(**self.shared(), kernel=w.type.shape[:2])(g, x),
             g.sum(axis=(0, 1, 2)),
         ][: len(inputs)]
 
@@ -362,4 +362,7 @@ class ConvKernel2DOp(_Convolution):
         extra = _left_over(self, x, self.kernel)
         if extra is None:
             return super().pullback(inputs, outputs, cotangents)
-        return [ConvTranspose2DOp(*self.others(), extra)(g, w), Conv2DOp(*self.others())(x, w)]
+        return [
+            ConvTranspose2DOp(**self.shared(), output_padding=extra)(g, w),
+            Conv2DOp(**self.shared())(x, w),
+        ]

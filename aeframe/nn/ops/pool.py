@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from aeframe.core.errors import ArgumentError, DtypeError
 from aeframe.core.ops import TypedOp, require_ndim
-from aeframe.core.shapes import is_tensor
 from aeframe.core.trace import current_path
 from aeframe.nn.ops.windows import pad, padding_pairs, pair, places, require_fit, sizes, taps, under
 
@@ -153,15 +152,20 @@ class AvgPool2DOp(_Pool):
 
 
 class GlobalAvgPoolOp(TypedOp):
-    """The mean over all positions: (n, ..., c) → (n, c)."""
+    """The mean over all positions: (n, ..., c) → (n, c), with ``axes`` axes between."""
+
+    __props__ = ("axes",)
+
+    def __init__(self, axes: int) -> None:
+        self.axes = axes
 
     def check(self, x: Variable) -> None:
-        """There are positions between the first axis and the last."""
-        if not is_tensor(x) or x.type.ndim < 3:
-            require_ndim(self, "x", x, 4)
+        """The axes are there."""
+        require_ndim(self, "x", x, self.axes + 2)
 
     def body(self, x: Variable) -> Variable:
         """Sum over the positions, divided by their number."""
-        axes = tuple(range(1, x.type.ndim - 1))
-        count = at.prod(at.stack([at.as_tensor(sizes(x)[i]) for i in axes]))
-        return x.sum(axis=axes) / count.astype(x.type.dtype)
+        count: Any = 1
+        for size in sizes(x)[1:-1]:
+            count = count * size
+        return x.sum(axis=range(1, self.axes + 1)) / at.as_tensor(count).astype(x.type.dtype)
