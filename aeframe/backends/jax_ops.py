@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from aesara.graph.basic import Apply
 from aesara.link.jax.dispatch import jax_funcify
