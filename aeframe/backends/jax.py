@@ -193,7 +193,8 @@ def _translate(node: Apply) -> Callable[..., Any]:
         return lambda *values: tuple(inner(values))
     from aesara.link.jax.dispatch import jax_funcify
 
-    import aeframe.backends.jax_ops  # noqa: F401 (repairs the dispatch before it is used)
+    # these repair the dispatch before it is used
+    import aeframe.backends.jax_ops
     import aeframe.backends.jax_scan  # noqa: F401
 
     try:

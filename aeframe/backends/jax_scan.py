@@ -92,9 +92,7 @@ def _inner(op: Scan, outer: list[list[Variable]]) -> Callable[[Sequence[Any]], l
     """The step as a function, for the concrete shapes of what the scan is given."""
     _, seqs, buffers, firsts, shared, _, constants = outer
     taps = op.info.tap_array
-    read = chain.from_iterable(
-        [v] * len(t) for v, t in zip([*buffers, *firsts], taps, strict=True)
-    )
+    read = chain.from_iterable([v] * len(t) for v, t in zip([*buffers, *firsts], taps, strict=True))
     types = [
         *(v.type.clone(shape=v.type.shape[1:]) for v in chain(seqs, read)),
         *(v.type for v in chain(shared, constants)),

@@ -1,6 +1,7 @@
 """Layers, activations, losses and initializers, and the rules on them."""
 
 from aeframe.nn import rules as rules
+from aeframe.nn.attention import MultiHeadAttention
 from aeframe.nn.combine import (
     Parallel,
     Residual,
@@ -33,6 +34,7 @@ from aeframe.nn.layers import (
     Flatten,
     Layer,
 )
+from aeframe.nn.lora import LoRA, lora, merge_lora
 from aeframe.nn.losses import (
     binary_cross_entropy,
     cosine_distance,
@@ -60,12 +62,10 @@ from aeframe.nn.recurrent import (
 )
 
 __all__ = [
-    "SimpleRNN",
-    "Recurrent",
-    "Bidirectional",
-    "LSTM",
     "GRU",
+    "LSTM",
     "BatchNorm",
+    "Bidirectional",
     "Dense",
     "Dropout",
     "Embedding",
@@ -73,10 +73,14 @@ __all__ = [
     "GroupNorm",
     "Layer",
     "LayerNorm",
+    "LoRA",
+    "MultiHeadAttention",
     "Parallel",
     "RMSNorm",
+    "Recurrent",
     "Residual",
     "Sequential",
+    "SimpleRNN",
     "binary_cross_entropy",
     "cosine_distance",
     "elu",
@@ -88,8 +92,10 @@ __all__ = [
     "kl_divergence",
     "leaky_relu",
     "log_softmax",
+    "lora",
     "mean_absolute_error",
     "mean_squared_error",
+    "merge_lora",
     "negative_log_likelihood",
     "ones",
     "orthogonal",

@@ -46,9 +46,7 @@ def several(x):
 
 
 def backwards(x):
-    made, _ = aesara.scan(
-        lambda row, old: 0.5 * old + row, [x], [at.ones(3)], go_backwards=True
-    )
+    made, _ = aesara.scan(lambda row, old: 0.5 * old + row, [x], [at.ones(3)], go_backwards=True)
     return [made, made[-1]]
 
 

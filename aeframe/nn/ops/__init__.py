@@ -12,6 +12,7 @@ from aeframe.nn.ops.activations import (
     SoftplusOp,
     TanhOp,
 )
+from aeframe.nn.ops.attention import AttentionOp, RotaryOp
 from aeframe.nn.ops.linear import DenseOp, EmbeddingOp
 from aeframe.nn.ops.losses import (
     BinaryCrossEntropyOp,
@@ -35,10 +36,7 @@ from aeframe.nn.ops.recurrent import GRUOp, LSTMOp, RecurrentOp, SimpleRNNOp
 from aeframe.nn.ops.regularize import DropoutOp
 
 __all__ = [
-    "SimpleRNNOp",
-    "RecurrentOp",
-    "LSTMOp",
-    "GRUOp",
+    "AttentionOp",
     "BatchNormInferenceOp",
     "BatchNormOp",
     "BinaryCrossEntropyOp",
@@ -47,11 +45,13 @@ __all__ = [
     "DropoutOp",
     "EluOp",
     "EmbeddingOp",
+    "GRUOp",
     "GeluOp",
     "GroupNormOp",
     "HingeOp",
     "HuberOp",
     "KLDivergenceOp",
+    "LSTMOp",
     "LayerNormOp",
     "LeakyReluOp",
     "LogSoftmaxOp",
@@ -59,9 +59,12 @@ __all__ = [
     "MeanSquaredErrorOp",
     "NegativeLogLikelihoodOp",
     "RMSNormOp",
+    "RecurrentOp",
     "ReluOp",
+    "RotaryOp",
     "SigmoidOp",
     "SiluOp",
+    "SimpleRNNOp",
     "SoftmaxCrossEntropyOp",
     "SoftmaxOp",
     "SoftplusOp",

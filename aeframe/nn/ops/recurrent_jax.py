@@ -56,9 +56,7 @@ def backward(node: Apply) -> Callable[..., Any]:
             cotangents[j] = g
         dy, *last = op.used(cotangents)
         history, saved = outputs[1 + k : 1 + 2 * k], outputs[1 + 2 * k :]
-        before = [
-            jnp.concatenate([s[None], h[:-1]]) for s, h in zip(rest, history, strict=False)
-        ]
+        before = [jnp.concatenate([s[None], h[:-1]]) for s, h in zip(rest, history, strict=False)]
         # transposed once, not at every step, which XLA has to be told
         w_back, v_back = jax.lax.optimization_barrier((w.T, v.T))
 
