@@ -2,6 +2,9 @@
 
 from aeframe.nn import native as native
 from aeframe.nn import rules as rules
+from aeframe.nn.attention import (
+    MultiHeadAttention,
+)
 from aeframe.nn.bfloat16 import (
     Bfloat16,
 )
@@ -41,6 +44,11 @@ from aeframe.nn.layers import (
     Embedding,
     Flatten,
     Layer,
+)
+from aeframe.nn.lora import (
+    LoRA,
+    lora,
+    merge_lora,
 )
 from aeframe.nn.losses import (
     binary_cross_entropy,
@@ -96,8 +104,10 @@ __all__ = [
     "GroupNorm",
     "Layer",
     "LayerNorm",
+    "LoRA",
     "MaxPool1D",
     "MaxPool2D",
+    "MultiHeadAttention",
     "Parallel",
     "RMSNorm",
     "Recurrent",
@@ -115,8 +125,10 @@ __all__ = [
     "kl_divergence",
     "leaky_relu",
     "log_softmax",
+    "lora",
     "mean_absolute_error",
     "mean_squared_error",
+    "merge_lora",
     "negative_log_likelihood",
     "ones",
     "orthogonal",

@@ -86,7 +86,8 @@ class Recurrent(Layer):
         if self.w is None:
             self._build(x)
         assert self.v is not None
-        first = at.zeros((x.shape[0], self.units), dtype=self.v.type.dtype)
+        zero = at.zeros((1, self.units), dtype=self.v.type.dtype)
+        first = at.zeros_like(x[:, 0, :1], dtype=self.v.type.dtype) + zero
         masks = [] if mask is None else [mask]
         op = type(self).op(self.reverse)
         node = op.make_node(x, self.w, self.v, self.b, *[first] * op.states, *masks)

@@ -13,6 +13,10 @@ from aeframe.nn.ops.activations import (
     SoftplusOp,
     TanhOp,
 )
+from aeframe.nn.ops.attention import (
+    AttentionOp,
+    RotaryOp,
+)
 from aeframe.nn.ops.bfloat16 import (
     Bfloat16Op,
     RoundOp,
@@ -60,6 +64,7 @@ from aeframe.nn.ops.regularize import (
 )
 
 __all__ = [
+    "AttentionOp",
     "AvgPool2DOp",
     "BatchNormInferenceOp",
     "BatchNormOp",
@@ -91,6 +96,7 @@ __all__ = [
     "RMSNormOp",
     "RecurrentOp",
     "ReluOp",
+    "RotaryOp",
     "RoundOp",
     "SigmoidOp",
     "SiluOp",

@@ -127,7 +127,7 @@ class RecurrentOp(TypedOp):
         GradientError
             When what is saved for the pullback is differentiated itself.
         """
-        x, w, v, b, *rest = inputs
+        x, w, v, _, *rest = inputs
         k, u, masks = self.states, v.type.shape[0], [self.ordered(m) for m in rest[self.states :]]
         history, saved = outputs[1 + k : 1 + 2 * k], outputs[1 + 2 * k :]
         dy, *last = self.used(cotangents)
