@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 from work import gemm
@@ -63,7 +64,7 @@ class Served:
     """
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         start = time.perf_counter()
         self.process = subprocess.Popen(
             [sys.executable, *argv],
@@ -79,10 +80,8 @@ class Served:
     def ask(self, *request: object) -> dict[str, float]:
         """The answer to a request; RuntimeError, with the last line it wrote, when it has died."""
         assert self.process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # there is no answer then, either
             print(*request, file=self.process.stdin, flush=True)
-        except BrokenPipeError:
-            pass  # there is no answer then, either
         return self._answer()
 
     def _answer(self) -> dict[str, float]:
@@ -90,18 +89,20 @@ class Served:
         for line in self.process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
-        self.close()
+        self.process.wait()
         self.errors.seek(0)
-        raise RuntimeError((self.errors.read().strip().splitlines() or ["no output"])[-1])
+        last = (self.errors.read().strip().splitlines() or ["no output"])[-1]
+        self.close()
+        raise RuntimeError(last)
 
     def close(self) -> None:
         """End the process."""
-        assert self.process.stdin is not None
-        try:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        with suppress(BrokenPipeError):
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass
         self.process.wait()
+        self.process.stdout.close()
+        self.errors.close()
 
     def __enter__(self) -> Served:
         return self

@@ -9,7 +9,6 @@ import torch
 from harness import cpus
 from models_torch import MODELS
 from systems import Data, Runner
-from torch import nn
 from torch.nn.functional import cross_entropy
 
 ADAM = partial(torch.optim.Adam, lr=1e-3, fused=True)
@@ -23,7 +22,7 @@ class TorchRunner(Runner):
     """A training loop as PyTorch's tutorials write it; tensors share the NumPy arrays' memory."""
 
     def __init__(self, task: str, data: Data, compiled: bool) -> None:
-        compile = torch.compile if compiled else lambda call: call
+        compile = partial(torch.compile, dynamic=False) if compiled else lambda call: call
         self.model = MODELS[task]().to(memory_format=torch.channels_last)
         trained = [p for p in self.model.parameters() if p.requires_grad]
         self.parameters = sum(p.numel() for p in trained)

@@ -80,9 +80,11 @@ def fresh(task: Task, system: System) -> dict[str, float]:
 def cold(task: Task, system: System) -> float:
     """The seconds to the first step when nothing was compiled before."""
     assert system.cache is not None
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        with start(task, system, system.cache(folder)) as process:
-            return process.seconds
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        start(task, system, system.cache(folder)) as process,
+    ):
+        return process.seconds
 
 
 def missing(task: Task, key: str, metric: str, note: str) -> Row:
@@ -136,9 +138,7 @@ def processes(
     return rows
 
 
-def in_turn(
-    task: Task, metric: str, served: dict[str, Served], interleave: Callable
-) -> list[Row]:
+def in_turn(task: Task, metric: str, served: dict[str, Served], interleave: Callable) -> list[Row]:
     """The rows of a metric that is timed in turn."""
 
     def ready(process: Served) -> harness.Timer:

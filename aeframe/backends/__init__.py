@@ -11,7 +11,7 @@ from aeframe.backends.base import (
     implement,
     to_numpy,
 )
-from aeframe.backends.interrupts import interrupts_wait
+from aeframe.backends.interrupts import interrupts_between, interrupts_wait
 from aeframe.backends.jax_mesh import connect
 from aeframe.backends.run import as_array, program_for, require_finite, run
 
@@ -26,6 +26,7 @@ __all__ = [
     "current_backend",
     "diagnose",
     "implement",
+    "interrupts_between",
     "interrupts_wait",
     "program_for",
     "require_finite",

@@ -89,6 +89,8 @@ class JaxBackend(Backend):
         if isinstance(data, self._jax.Array):
             return data
         if isinstance(cell, RandomState):
+            if isinstance(data, dict) and isinstance(data["jax_state"], self._jax.Array):
+                return data
             if not isinstance(data, dict):
                 word = cell.generator().bit_generator.state["state"]["state"]
                 halves = [word >> 32 & 0xFFFFFFFF, word & 0xFFFFFFFF]

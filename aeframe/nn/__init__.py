@@ -2,10 +2,18 @@
 
 from aeframe.nn import native as native
 from aeframe.nn import rules as rules
+from aeframe.nn.bfloat16 import (
+    Bfloat16,
+)
 from aeframe.nn.combine import (
     Parallel,
     Residual,
     Sequential,
+)
+from aeframe.nn.convolve import (
+    Conv1D,
+    Conv2D,
+    ConvTranspose2D,
 )
 from aeframe.nn.functions import (
     elu,
@@ -51,20 +59,51 @@ from aeframe.nn.normalize import (
     LayerNorm,
     RMSNorm,
 )
+from aeframe.nn.ops import recurrent_jax as recurrent_jax
+from aeframe.nn.pool import (
+    AvgPool1D,
+    AvgPool2D,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    MaxPool1D,
+    MaxPool2D,
+)
+from aeframe.nn.recurrent import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Recurrent,
+    SimpleRNN,
+)
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "AvgPool1D",
+    "AvgPool2D",
     "BatchNorm",
+    "Bfloat16",
+    "Bidirectional",
+    "Conv1D",
+    "Conv2D",
+    "ConvTranspose2D",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
     "GroupNorm",
     "Layer",
     "LayerNorm",
+    "MaxPool1D",
+    "MaxPool2D",
     "Parallel",
     "RMSNorm",
+    "Recurrent",
     "Residual",
     "Sequential",
+    "SimpleRNN",
     "binary_cross_entropy",
     "cosine_distance",
     "elu",

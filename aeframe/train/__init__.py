@@ -10,7 +10,20 @@ from aeframe.train.callbacks import (
     TerminateOnNaN,
 )
 from aeframe.train.history import History
-from aeframe.train.metrics import Accuracy, Metric
+from aeframe.train.metrics import (
+    AUC,
+    F1,
+    R2,
+    Accuracy,
+    BinaryAccuracy,
+    ConfusionMatrix,
+    LossMetric,
+    Metric,
+    Perplexity,
+    Precision,
+    Recall,
+    TopKAccuracy,
+)
 from aeframe.train.optimizers import SGD, Adafactor, Adam, AdamW, Lion, Optimizer, RMSprop
 from aeframe.train.predict import predict
 from aeframe.train.schedules import (
@@ -27,6 +40,9 @@ from aeframe.train.trainer import Trainer, trainer_of
 from aeframe.train.wrappers import Accumulate, Average, ClipNorm, ClipValue, Groups
 
 __all__ = [
+    "AUC",
+    "F1",
+    "R2",
     "SGD",
     "Accumulate",
     "Accuracy",
@@ -34,10 +50,12 @@ __all__ = [
     "Adam",
     "AdamW",
     "Average",
+    "BinaryAccuracy",
     "CSVLogger",
     "Callback",
     "ClipNorm",
     "ClipValue",
+    "ConfusionMatrix",
     "Cosine",
     "EarlyStopping",
     "Exponential",
@@ -45,16 +63,21 @@ __all__ = [
     "History",
     "InverseRoot",
     "Lion",
+    "LossMetric",
     "Metric",
     "ModelCheckpoint",
     "OneCycle",
     "Optimizer",
+    "Perplexity",
+    "Precision",
     "RMSprop",
+    "Recall",
     "ReduceLROnPlateau",
     "Schedule",
     "Step",
     "TensorBoard",
     "TerminateOnNaN",
+    "TopKAccuracy",
     "Trainer",
     "WarmUp",
     "predict",

@@ -82,7 +82,7 @@ class _Monitor(Callback):
         When training begins, if nothing is logged under that name.
     """
 
-    memory = ("best", "wait")
+    memory: ClassVar[tuple[str, ...]] = ("best", "wait")
 
     def __init__(self, monitor: str, min_delta: float, maximize: bool | None) -> None:
         if maximize is None and not monitor.endswith("loss"):
@@ -135,7 +135,7 @@ class EarlyStopping(_Monitor):
     5
     """
 
-    memory = ("best", "wait", "values")
+    memory: ClassVar[tuple[str, ...]] = ("best", "wait", "values")
 
     def __init__(
         self,

@@ -114,6 +114,10 @@ class Feed(ABC):
         """How many batches an epoch has, if that is known."""
         return None
 
+    def whole(self) -> Batch | None:
+        """All rows as one batch, if they are in memory."""
+        return None
+
     def passed(self, epochs: int, step: int, steps: int | None) -> int:
         """How many batches come before a step, when iteration starts from the beginning."""
         return step
@@ -166,9 +170,9 @@ class Rows(Feed):
         """How many batches an epoch has."""
         return -(-len(self) // size)
 
-    def whole(self) -> Batch:
-        """All rows as one batch."""
-        return Batch(self.arrays, self.extras)
+    def whole(self) -> Batch | None:
+        """All rows as one batch, if they are in memory."""
+        return Batch(self.arrays, self.extras) if self.checked else None
 
     def pads(self, size: int) -> bool:
         """Whether the last batch is shorter than the others."""

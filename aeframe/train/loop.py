@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeframe.backends import interrupts_wait, to_numpy
+from aeframe.backends import interrupts_between, interrupts_wait, to_numpy
 from aeframe.core.errors import ArgumentError
 from aeframe.core.progress import progress_bar
 from aeframe.train.callbacks import Callback
@@ -59,7 +59,7 @@ class Tally:
             found = [loss * weight, weight, *terms]
             if steps:
                 found = [v.sum(axis=0) for v in found]
-            before = self.sums or [0.0] * len(found)
+            before = self.sums or map(np.zeros_like, found)
             self.sums = [a + b for a, b in zip(before, found, strict=True)]
 
     def latest(self) -> float:
@@ -128,8 +128,7 @@ def run(trainer: Trainer, plan: Plan) -> History:
     batches = _batches(trainer, plan, steps)
     first = next(batches)
     program = trainer.program("train", first)
-    if plan.feed.checked:
-        trainer.validate(program, plan.feed.whole())
+    trainer.validate(program, plan.feed.whole() or first)
     if saved:
         saved.restore(trainer)
     for callback in plan.callbacks:
@@ -137,7 +136,8 @@ def run(trainer: Trainer, plan: Plan) -> History:
     if saved:
         saved.remind(plan.callbacks)
     try:
-        _run(trainer, plan, islice(chain([first], batches), passed, None))
+        with interrupts_between():
+            _run(trainer, plan, islice(chain([first], batches), passed, None))
     finally:
         for callback in plan.callbacks:
             callback.on_fit_end(trainer)

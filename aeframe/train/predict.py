@@ -51,7 +51,7 @@ def _batches(data: Sequence[Any], size: int | None, dtype: str) -> Iterator[Arra
     DataError
         When an iterable has no batches.
     """
-    source = data[0] if len(data) == 1 else None
+    source: Any = data[0] if len(data) == 1 else None
     if isinstance(source, list) or hasattr(source, "__array__") or not hasattr(source, "__iter__"):
         rows = Rows(data, _names(len(data)), dtype)
         yield from (b.arrays for b in rows.batches(Options(dtype, size or len(rows))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from queue import Empty, Full, Queue
@@ -34,7 +34,7 @@ def _shapes(batch: Batch) -> Any:
     return batch.extras, [(a.shape, a.dtype) for a in batch.arrays]
 
 
-def ahead(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
+def ahead(batches: Iterator[Batch], count: int) -> Generator[Batch, None, None]:
     """The same batches, up to ``count`` of them made ahead in a thread.
 
     What the thread raises is raised here, in its place. The thread ends with the iteration.

@@ -257,11 +257,11 @@ class Trainer:
 
     def measure(self, feed: Feed, batch_size: int) -> dict[str, Any]:
         """What :meth:`evaluate` returns, for data that is a :class:`Feed`."""
-        tally, program = Tally(self), None
-        for batch in feed.batches(self._options(batch_size)):
-            last, program = program, self.program("evaluate", batch)
-            if program is not last or not feed.checked:
-                self.validate(program, feed.whole() if feed.checked else batch)
+        tally, whole = Tally(self), feed.whole()
+        for i, batch in enumerate(feed.batches(self._options(batch_size))):
+            program = self.program("evaluate", batch)
+            if i == 0 or whole is None:
+                self.validate(program, whole or batch)
             tally.add(program(*batch.arrays))
         return tally.logs()
 
@@ -270,6 +270,8 @@ class Trainer:
         save(self, path)
 
     def _options(self, size: int, class_weight: Mapping[Any, float] | None = None) -> Options:
+        if class_weight is not None and not isinstance(class_weight, Mapping):
+            raise ArgumentError("`class_weight` is a dict", expected="{0: 1.0, 1: 5.0}")
         return Options(self.module.find_dtype(), size, self.weighs, self._weight(class_weight))
 
     def _weight(self, weight: Any) -> Any:

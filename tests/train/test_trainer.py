@@ -41,42 +41,6 @@ def compiled(model=None, **options):
     return (model or Net()).compile(**options)
 
 
-def by_hand(update, steps, slots):
-    """The parameter of ``Line`` after steps on y = 2x, by a formula in NumPy."""
-    x = np.array([1.0, 2.0])
-    a, state = 0.5, [0.0] * slots
-    for t in range(1, steps + 1):
-        g = (2 * (a * x - 2 * x) * x).mean()
-        a, *state = update(a, g, *state, t)
-    return a
-
-
-def sgd(a, g, v, t):
-    v = 0.9 * v - 0.05 * g
-    return a + v, v
-
-
-def adam(a, g, m, v, t):
-    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-    return a - 0.05 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8), m, v
-
-
-@pytest.mark.parametrize("backend", ["jax", "c", "numba"])
-@pytest.mark.parametrize(
-    ("optimizer", "update", "slots"),
-    [
-        (lambda: ae.SGD(0.05, momentum=0.9), sgd, 1),
-        (lambda: ae.SGD(0.05), lambda a, g, t: (a - 0.05 * g,), 0),
-        (lambda: ae.Adam(0.05), adam, 2),
-    ],
-)
-def test_optimizers_follow_their_formulas(optimizer, update, slots, backend):
-    model = Line().compile(optimizer=optimizer(), loss=nn.mean_squared_error, backend=backend)
-    for _ in range(7):
-        model.train_on_batch(np.array([1.0, 2.0]), np.array([2.0, 4.0]))
-    assert float(model.a.value) == pytest.approx(by_hand(update, 7, slots), rel=1e-9)
-
-
 def test_a_positive_parameter_stays_positive():
     model = Line(ae.Positive()).compile(optimizer=ae.SGD(0.5), loss=nn.mean_squared_error)
     history = model.fit(np.ones(20), -np.ones(20), epochs=20, progress=False)

@@ -11,7 +11,7 @@ from aesara.graph.basic import Apply, Constant, Variable
 from aesara.graph.op import Op
 from aesara.tensor.elemwise import DimShuffle, Elemwise
 from aesara.tensor.random.op import RandomVariable
-from aesara.tensor.shape import Shape, Shape_i
+from aesara.tensor.shape import Shape, Shape_i, SpecifyShape, Unbroadcast
 from aesara.tensor.subtensor import Subtensor
 
 from aeframe.core.ops import TypedOp
@@ -118,7 +118,9 @@ def measures_only(node: Apply, known: set[Variable]) -> bool:
 
 
 def keeps_order(node: Apply) -> bool:
-    """Whether an Apply only adds or drops axes of length 1."""
+    """Whether an Apply only adds or drops axes of length 1, or says something of the shape."""
+    if isinstance(node.op, SpecifyShape | Unbroadcast):
+        return True
     if not isinstance(node.op, DimShuffle):
         return False
     axes = [a for a in node.op.new_order if a != "x"]

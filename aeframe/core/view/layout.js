@@ -94,6 +94,10 @@ function placeLevel(g, levels, open, sizeOf) {
     left = Math.min(left, box.mid - box.w / 2);
     right = Math.max(right, box.mid + Math.max(box.w / 2, box.label || 0));
   }
+  if (rows.every((row) => row.length <= 1)) { // a line stands in the middle of its group
+    right = Math.max(right, -left);
+    left = -right;
+  }
   const w = Math.max(right - left + 2 * GAP.pad, title.w + 24);
   const shift = GAP.pad - left + (w - (right - left + 2 * GAP.pad)) / 2;
   const heights = depths.map((r) => Math.max(0, ...rows[r].map((k) => boxes.get(k).h)));

@@ -1,5 +1,6 @@
 """The typed Ops of networks."""
 
+from aeframe.nn.ops import xla as xla
 from aeframe.nn.ops.activations import (
     EluOp,
     GeluOp,
@@ -12,7 +13,19 @@ from aeframe.nn.ops.activations import (
     SoftplusOp,
     TanhOp,
 )
-from aeframe.nn.ops.linear import DenseOp, EmbeddingOp
+from aeframe.nn.ops.bfloat16 import (
+    Bfloat16Op,
+    RoundOp,
+)
+from aeframe.nn.ops.convolve import (
+    Conv2DOp,
+    ConvKernel2DOp,
+    ConvTranspose2DOp,
+)
+from aeframe.nn.ops.linear import (
+    DenseOp,
+    EmbeddingOp,
+)
 from aeframe.nn.ops.losses import (
     BinaryCrossEntropyOp,
     CosineOp,
@@ -31,34 +44,60 @@ from aeframe.nn.ops.normalize import (
     LayerNormOp,
     RMSNormOp,
 )
-from aeframe.nn.ops.regularize import DropoutOp
+from aeframe.nn.ops.pool import (
+    AvgPool2DOp,
+    GlobalAvgPoolOp,
+    MaxPool2DOp,
+)
+from aeframe.nn.ops.recurrent import (
+    GRUOp,
+    LSTMOp,
+    RecurrentOp,
+    SimpleRNNOp,
+)
+from aeframe.nn.ops.regularize import (
+    DropoutOp,
+)
 
 __all__ = [
+    "AvgPool2DOp",
     "BatchNormInferenceOp",
     "BatchNormOp",
+    "Bfloat16Op",
     "BinaryCrossEntropyOp",
+    "Conv2DOp",
+    "ConvKernel2DOp",
+    "ConvTranspose2DOp",
     "CosineOp",
     "DenseOp",
     "DropoutOp",
     "EluOp",
     "EmbeddingOp",
+    "GRUOp",
     "GeluOp",
+    "GlobalAvgPoolOp",
     "GroupNormOp",
     "HingeOp",
     "HuberOp",
     "KLDivergenceOp",
+    "LSTMOp",
     "LayerNormOp",
     "LeakyReluOp",
     "LogSoftmaxOp",
+    "MaxPool2DOp",
     "MeanAbsoluteErrorOp",
     "MeanSquaredErrorOp",
     "NegativeLogLikelihoodOp",
     "RMSNormOp",
+    "RecurrentOp",
     "ReluOp",
+    "RoundOp",
     "SigmoidOp",
     "SiluOp",
+    "SimpleRNNOp",
     "SoftmaxCrossEntropyOp",
     "SoftmaxOp",
     "SoftplusOp",
     "TanhOp",
+    "xla",
 ]

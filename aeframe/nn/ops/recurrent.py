@@ -142,11 +142,12 @@ class RecurrentOp(TypedOp):
             old, new, kept = ([next(given) for _ in part] for part in (before, history, saved))
             d, v = [next(given) for _ in start], next(given)
             d[0] = sum(dh, d[0])
-            live = [at.where(m, s, at.zeros_like(s)) for m in mask for s in d] or d
+            nothing = at.zeros_like(d[0])
+            live = [at.where(m, s, nothing) for m in mask for s in d] or d
             da, direct = self.back(at, old, new, kept, live)
             direct[0] = direct[0] + at.dot(self.parts(at, u, da)[1], v.T)
-            if mask:
-                direct = [s + at.where(mask[0], at.zeros_like(s), s) for s in direct]
+            for m in mask:
+                direct = [s + at.where(m, nothing, r) for s, r in zip(direct, d, strict=True)]
             return [*direct, da]
 
         sequences = [*dys, *masks, *before, *history, *saved]

@@ -6,7 +6,7 @@ much as the products: (t, n, 4 u) of products with the inputs, or of cotangents,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from aesara.graph.basic import Apply
@@ -24,11 +24,9 @@ def forward(node: Apply) -> Callable[..., Any]:
     u, k = node.inputs[2].type.shape[0], op.states
 
     def call(x: Any, w: Any, v: Any, b: Any, *rest: Any) -> tuple[Any, ...]:
-        product = _products(jnp, op, u, w, v)
-
         def step(old: Any, row: Any) -> Any:
             x, *mask = row
-            new, saved = op.step(jnp, u, product(x, old[0]) + b, old)
+            new, saved = op.step(jnp, u, op.join(jnp, u, x @ w, old[0] @ v) + b, old)
             for m in mask:
                 new = [jnp.where(m[:, None], s, o) for s, o in zip(new, old, strict=True)]
             return new, (*new, *saved)
@@ -59,7 +57,8 @@ def backward(node: Apply) -> Callable[..., Any]:
         dy, *last = op.used(cotangents)
         history, saved = outputs[1 + k : 1 + 2 * k], outputs[1 + 2 * k :]
         before = [jnp.concatenate([s[None], h[:-1]]) for s, h in zip(rest, history, strict=False)]
-        unwind = _unwinding(jnp, op, u, w, v, x_wanted=0 in pullback.wrt)
+        # transposed once, not at every step, which XLA has to be told
+        w_back, v_back = jax.lax.optimization_barrier((w.T, v.T))
 
         def step(carry: Any, row: Any) -> Any:
             d, totals = carry
@@ -69,12 +68,13 @@ def backward(node: Apply) -> Callable[..., Any]:
             for m in masks:
                 live = [jnp.where(m[:, None], s, 0) for s in d]
             da, direct = op.back(jnp, old, new, saved, live)
-            dx, dh, weights = unwind(x, old[0], da)
-            direct = [direct[0] + dh, *direct[1:]]
+            dp, dq = op.parts(jnp, u, da)
+            direct = [direct[0] + dq @ v_back, *direct[1:]]
             for m in masks:
                 direct = [s + jnp.where(m[:, None], 0, r) for s, r in zip(direct, d, strict=True)]
-            totals = [t + g for t, g in zip(totals, (*weights, da.sum(axis=0)), strict=True)]
-            return (direct, totals), dx
+            weights = x.T @ dp, old[0].T @ dq, da.sum(axis=0)
+            totals = [t + g for t, g in zip(totals, weights, strict=True)]
+            return (direct, totals), dp @ w_back if 0 in pullback.wrt else None
 
         rows = (
             op.ordered(x),
@@ -89,23 +89,6 @@ def backward(node: Apply) -> Callable[..., Any]:
         return tuple(found[i] for i in pullback.wrt)
 
     return call
-
-
-def _products(jnp: Any, op: RecurrentOp, u: int, w: Any, v: Any) -> Callable[[Any, Any], Any]:
-    """x, h → what the cell takes."""
-    return lambda x, h: op.join(jnp, u, x @ w, h @ v)
-
-
-def _unwinding(
-    jnp: Any, op: RecurrentOp, u: int, w: Any, v: Any, x_wanted: bool
-) -> Callable[[Any, Any, Any], tuple[Any, Any, Sequence[Any]]]:
-    """x, h, da → dx, dh, (dw, dv)."""
-
-    def unwind(x: Any, h: Any, da: Any) -> Any:
-        dp, dq = op.parts(jnp, u, da)
-        return (dp @ w.T if x_wanted else None), dq @ v.T, (x.T @ dp, h.T @ dq)
-
-    return unwind
 
 
 for _op in (SimpleRNNOp, GRUOp, LSTMOp):

@@ -76,7 +76,9 @@ struct Turned {
   }
 };
 
-void gradient_x(const Shape& s, const float* weight, const float* g, float* dx) {
+// The gradient of x, plus a bias for each of its channels unless it is null.
+void gradient_x(const Shape& s, const float* g, const float* weight, const float* bias,
+                float* dx) {
   for (int64_t group = 0; group < s.groups; ++group) {
     for (int64_t f = 0; f < s.sh * s.sw; ++f) {
       const Phase phase{s, f / s.sw, f % s.sw};
@@ -84,7 +86,8 @@ void gradient_x(const Shape& s, const float* weight, const float* g, float* dx) 
       const Patches patches = phase.patches(g, group);
       const Turned turned{weight + group * s.out(), s.in(), s.out(), s.o, patches.taps};
       multiply(patches.count(), s.in(), patches.depth(), patches, turned,
-               [&](int64_t i) { return phase.place(dx, i, group); });
+               [&](int64_t i) { return phase.place(dx, i, group); },
+               bias ? bias + group * s.in() : nullptr);
     }
   }
 }
@@ -135,12 +138,22 @@ KERNEL(convolve) {
   }
 }
 
+// g, weight[, bias] → what the convolution's transpose makes of g, of the shape of x. Sizes: the
+// shape, whether there is a bias.
+KERNEL(convolve_x) {
+  const Shape s(call.n);
+  gradient_x(s, call.in(0), call.in(1), call.n[Shape::size] ? call.in(2) : nullptr, call.out(0));
+}
+
+// x, g → the gradient of the weight. Sizes: the shape.
+KERNEL(convolve_w) { gradient_w(Shape(call.n), call.in(0), call.in(1), call.out(0)); }
+
 // x, weight, g → gradients of x, weight, bias, as far as they are wanted. Sizes: the shape, then
 // which output each of the three is, or -1.
 KERNEL(convolve_gradient) {
   const Shape s(call.n);
   const float *x = call.in(0), *weight = call.in(1), *g = call.in(2);
-  if (float* dx = call.wanted(Shape::size)) gradient_x(s, weight, g, dx);
+  if (float* dx = call.wanted(Shape::size)) gradient_x(s, g, weight, nullptr, dx);
   if (float* dw = call.wanted(Shape::size + 1)) gradient_w(s, x, g, dw);
   if (float* db = call.wanted(Shape::size + 2)) column_sums(s.n * s.oh * s.ow, s.o, g, db);
 }
