@@ -6,17 +6,16 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
-import aesara.tensor.random.basic as aer
 import jax
 import jax.numpy as jnp
 from aesara.graph.basic import Apply
 from aesara.link.jax.dispatch import jax_funcify
-from aesara.link.jax.dispatch.random import jax_sample_fn
 from aesara.scalar.basic import Add, FloorDivide, Mod, Mul, Sub
 from aesara.tensor.basic import Eye
 from aesara.tensor.elemwise import DimShuffle, Elemwise
 from aesara.tensor.exceptions import NotScalarConstantError
 from aesara.tensor.math import MaxAndArgmax
+from aesara.tensor.shape import SpecifyShape
 from aesara.tensor.subtensor import (
     AdvancedIncSubtensor,
     AdvancedIncSubtensor1,
@@ -44,18 +43,6 @@ def dimshuffle(op: DimShuffle, node: Apply, **_: Any) -> Callable[..., Any]:
     return call
 
 
-@jax_sample_fn.register(aer.HalfNormalRV)
-def half_normal(op: aer.HalfNormalRV) -> Callable[..., Any]:
-    """Loc + scale · |standard normal|."""
-
-    def sample(rng: dict[str, Any], size: Any, dtype: Any, loc: Any, scale: Any) -> Any:
-        key, subkey = jax.random.split(rng["jax_state"], 2)
-        draw = loc + scale * jnp.abs(jax.random.normal(subkey, size, dtype))
-        return {**rng, "jax_state": key}, draw
-
-    return sample
-
-
 @jax_funcify.register(MaxAndArgmax)
 def max_and_argmax(op: MaxAndArgmax, **_: Any) -> Callable[..., Any]:
     """Both over any axes; Aesara's version computes the axes in traced arithmetic."""
@@ -73,6 +60,12 @@ def max_and_argmax(op: MaxAndArgmax, **_: Any) -> Callable[..., Any]:
 def eye(op: Eye, **_: Any) -> Callable[..., Any]:
     """Ones on diagonal k; JAX compares in the dtype of k, and int8 wraps around at 256."""
     return lambda n, m, k: jnp.eye(int(n), int(m), int(k), dtype=op.dtype)
+
+
+@jax_funcify.register(SpecifyShape)
+def specify_shape(op: SpecifyShape, **_: Any) -> Callable[..., Any]:
+    """Nothing: shapes are static here, and checked; Aesara's version refuses unknown sizes."""
+    return lambda x, *_: x
 
 
 _ARITHMETIC: dict[type, Callable[..., Any]] = {

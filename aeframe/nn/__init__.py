@@ -1,6 +1,13 @@
 """Layers, activations, losses and initializers, and the rules on them."""
 
+from aeframe.nn import native as native
 from aeframe.nn import rules as rules
+from aeframe.nn.attention import (
+    MultiHeadAttention,
+)
+from aeframe.nn.bfloat16 import (
+    Bfloat16,
+)
 from aeframe.nn.combine import (
     Parallel,
     Residual,
@@ -38,6 +45,11 @@ from aeframe.nn.layers import (
     Flatten,
     Layer,
 )
+from aeframe.nn.lora import (
+    LoRA,
+    lora,
+    merge_lora,
+)
 from aeframe.nn.losses import (
     binary_cross_entropy,
     cosine_distance,
@@ -55,6 +67,7 @@ from aeframe.nn.normalize import (
     LayerNorm,
     RMSNorm,
 )
+from aeframe.nn.ops import recurrent_jax as recurrent_jax
 from aeframe.nn.pool import (
     AvgPool1D,
     AvgPool2D,
@@ -63,11 +76,22 @@ from aeframe.nn.pool import (
     MaxPool1D,
     MaxPool2D,
 )
+from aeframe.nn.recurrent import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Recurrent,
+    SimpleRNN,
+)
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "AvgPool1D",
     "AvgPool2D",
     "BatchNorm",
+    "Bfloat16",
+    "Bidirectional",
     "Conv1D",
     "Conv2D",
     "ConvTranspose2D",
@@ -80,12 +104,16 @@ __all__ = [
     "GroupNorm",
     "Layer",
     "LayerNorm",
+    "LoRA",
     "MaxPool1D",
     "MaxPool2D",
+    "MultiHeadAttention",
     "Parallel",
     "RMSNorm",
+    "Recurrent",
     "Residual",
     "Sequential",
+    "SimpleRNN",
     "binary_cross_entropy",
     "cosine_distance",
     "elu",
@@ -97,8 +125,10 @@ __all__ = [
     "kl_divergence",
     "leaky_relu",
     "log_softmax",
+    "lora",
     "mean_absolute_error",
     "mean_squared_error",
+    "merge_lora",
     "negative_log_likelihood",
     "ones",
     "orthogonal",

@@ -13,8 +13,23 @@ from aeframe.nn.ops.activations import (
     SoftplusOp,
     TanhOp,
 )
-from aeframe.nn.ops.convolve import Conv2DOp, ConvKernel2DOp, ConvTranspose2DOp
-from aeframe.nn.ops.linear import DenseOp, EmbeddingOp
+from aeframe.nn.ops.attention import (
+    AttentionOp,
+    RotaryOp,
+)
+from aeframe.nn.ops.bfloat16 import (
+    Bfloat16Op,
+    RoundOp,
+)
+from aeframe.nn.ops.convolve import (
+    Conv2DOp,
+    ConvKernel2DOp,
+    ConvTranspose2DOp,
+)
+from aeframe.nn.ops.linear import (
+    DenseOp,
+    EmbeddingOp,
+)
 from aeframe.nn.ops.losses import (
     BinaryCrossEntropyOp,
     CosineOp,
@@ -33,13 +48,27 @@ from aeframe.nn.ops.normalize import (
     LayerNormOp,
     RMSNormOp,
 )
-from aeframe.nn.ops.pool import AvgPool2DOp, GlobalAvgPoolOp, MaxPool2DOp
-from aeframe.nn.ops.regularize import DropoutOp
+from aeframe.nn.ops.pool import (
+    AvgPool2DOp,
+    GlobalAvgPoolOp,
+    MaxPool2DOp,
+)
+from aeframe.nn.ops.recurrent import (
+    GRUOp,
+    LSTMOp,
+    RecurrentOp,
+    SimpleRNNOp,
+)
+from aeframe.nn.ops.regularize import (
+    DropoutOp,
+)
 
 __all__ = [
+    "AttentionOp",
     "AvgPool2DOp",
     "BatchNormInferenceOp",
     "BatchNormOp",
+    "Bfloat16Op",
     "BinaryCrossEntropyOp",
     "Conv2DOp",
     "ConvKernel2DOp",
@@ -49,12 +78,14 @@ __all__ = [
     "DropoutOp",
     "EluOp",
     "EmbeddingOp",
+    "GRUOp",
     "GeluOp",
     "GlobalAvgPoolOp",
     "GroupNormOp",
     "HingeOp",
     "HuberOp",
     "KLDivergenceOp",
+    "LSTMOp",
     "LayerNormOp",
     "LeakyReluOp",
     "LogSoftmaxOp",
@@ -63,9 +94,13 @@ __all__ = [
     "MeanSquaredErrorOp",
     "NegativeLogLikelihoodOp",
     "RMSNormOp",
+    "RecurrentOp",
     "ReluOp",
+    "RotaryOp",
+    "RoundOp",
     "SigmoidOp",
     "SiluOp",
+    "SimpleRNNOp",
     "SoftmaxCrossEntropyOp",
     "SoftmaxOp",
     "SoftplusOp",
