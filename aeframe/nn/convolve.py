@@ -73,15 +73,13 @@ class _Convolution(Layer):
 
     def _channels(self, x: Variable) -> int:
         """How many channels come in, a multiple of the groups."""
-        ndim = self.axes + 2
-        channels = x.type.shape[-1] if x.type.ndim == ndim else None
+        channels = x.type.shape[-1]
         if channels is None:
             raise ShapeError(
-                f"{type(self).__name__} takes {ndim} axes and must know the last at its first call",
+                "the number of channels must be known at the first call",
                 path=current_path(),
-                expected="(n, h, w, channels)" if self.axes == 2 else "(n, t, channels)",
                 got=shape_text(x.type.shape),
-                fix="add an axis for the channels, as in `x[..., None]`",
+                fix="give the symbolic input a static shape",
             )
         if channels % self.groups or (self.features or 0) % self.groups:
             raise ShapeError(
@@ -91,6 +89,18 @@ class _Convolution(Layer):
                 got=shape_text(x.type.shape),
             )
         return channels
+
+
+def require_space(layer: Layer, x: Variable, axes: int) -> None:
+    """Raise :class:`ShapeError` unless ``x`` is (n, h, w, c), or (n, t, c) for one axis."""
+    if x.type.ndim != axes + 2:
+        raise ShapeError(
+            f"{type(layer).__name__} takes {axes + 2} axes",
+            path=current_path(),
+            expected="(n, h, w, channels)" if axes == 2 else "(n, t, channels)",
+            got=shape_text(x.type.shape),
+            fix="add an axis for the channels, as in `x[..., None]`, or reshape",
+        )
 
 
 class Conv2D(_Convolution):
@@ -132,6 +142,7 @@ class Conv2D(_Convolution):
 
     def __call__(self, x: Variable) -> Variable:
         """The layer on ``x``."""
+        require_space(self, x, self.axes)
         if self.w is None:
             assert self.features is not None
             self._build(x, (self._channels(x) // self.groups, self.features))
@@ -153,12 +164,13 @@ class Conv1D(_Convolution):
 
     def __call__(self, x: Variable) -> Variable:
         """The layer on ``x``: a :class:`Conv2D` of height 1."""
+        require_space(self, x, self.axes)
         if self.w is None:
             assert self.features is not None
             self._build(x, (self._channels(x) // self.groups, self.features))
         assert self.w is not None
         tall = x.dimshuffle(0, "x", 1, 2), self.w.dimshuffle("x", 0, 1, 2)
-        return _forward(self, *tall, self.b)[:, 0]
+        return _forward(self, *tall, self.b).dimshuffle(0, 2, 3)
 
 
 class ConvTranspose2D(_Convolution):
@@ -201,6 +213,7 @@ class ConvTranspose2D(_Convolution):
 
     def __call__(self, x: Variable) -> Variable:
         """The layer on ``x``."""
+        require_space(self, x, self.axes)
         if self.w is None:
             assert self.features is not None
             self._build(x, (self.features // self.groups, self._channels(x)))

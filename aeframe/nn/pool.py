@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from aesara.graph.basic import Variable
 
-from aeframe.core.ops import TypedOp
-from aeframe.nn.convolve import Around, Size, padding_of, per_axis, static_padding
+from aeframe.nn.convolve import (
+    Around,
+    Size,
+    padding_of,
+    per_axis,
+    require_space,
+    static_padding,
+)
 from aeframe.nn.layers import Layer
 from aeframe.nn.ops import AvgPool2DOp, GlobalAvgPoolOp, MaxPool2DOp
 
@@ -25,17 +30,13 @@ class _Pool(Layer):
         self.stride = per_axis("stride", self.window if stride is None else stride, self.axes)
         self.padding = padding_of(padding, self.axes)
 
-    def _pooled(self, op: type[TypedOp], x: Variable) -> Variable:
+    def _pooled(self, op: Any, x: Variable) -> Variable:
+        require_space(self, x, self.axes)
         one = [1] * (2 - self.axes)
-        tall = x.dimshuffle(0, "x", 1, 2) if self.axes == 1 and x.type.ndim == 3 else x
         window, stride = [*one, *self.window], [*one, *self.stride]
-        made: Any = op
-        y = made(window, stride, self._around(tall, window, stride))(tall)
-        return y[:, 0] if self.axes == 1 else y
-
-    def _around(self, x: Variable, window: Sequence[int], stride: Sequence[int]) -> Any:
-        known = x.type.ndim == 4  # otherwise the Op refuses it
-        return static_padding(self.padding, x, window, stride) if known else [[0, 0], [0, 0]]
+        tall = x.dimshuffle(0, "x", 1, 2) if self.axes == 1 else x
+        y = op(window, stride, static_padding(self.padding, tall, window, stride))(tall)
+        return y.dimshuffle(0, 2, 3) if self.axes == 1 else y
 
 
 class MaxPool2D(_Pool):

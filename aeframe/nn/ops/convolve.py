@@ -9,6 +9,7 @@ is linear in ``x`` and in ``w``, so its gradients, :class:`ConvTranspose2DOp` an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import aesara.tensor as at
@@ -161,7 +162,7 @@ class Conv2DOp(_Convolution):
         else:
             terms = [
                 self.by_group(
-                    lambda a, k: at.dot(a.flatten(2), k.reshape((-1, o // self.groups))),
+                    partial(_forward, len(chunk) * c),
                     (self.columns(x, c * self.groups, out, chunk), c * self.groups),
                     (piece, o),
                 )
@@ -184,6 +185,21 @@ class Conv2DOp(_Convolution):
             ConvKernel2DOp(**self.shared(), kernel=w.type.shape[:2])(x, g),
             g.sum(axis=(0, 1, 2)),
         ][: len(inputs)]
+
+
+def _forward(width: int, columns: Variable, kernel: Variable) -> Variable:
+    """(rows, taps, c), (taps, c, o) → (rows, o), with ``width`` taps times c."""
+    return at.dot(columns.reshape((-1, width)), kernel.reshape((width, -1)))
+
+
+def _backward(n: int, c: int, rows: Variable, kernel: Variable) -> Variable:
+    """(rows, o), (taps, c, o) → (rows, taps, c)."""
+    return at.dot(rows, kernel.reshape((n * c, -1)).T).reshape((-1, n, c))
+
+
+def _kernel(width: int, columns: Variable, rows: Variable) -> Variable:
+    """(rows, taps, c), (rows, o) → (taps times c, o)."""
+    return at.dot(columns.reshape((-1, width)).T, rows)
 
 
 def _left_over(op: _Convolution, x: Variable, kernel: Pair) -> Pair | None:
@@ -279,9 +295,7 @@ class ConvTranspose2DOp(_Convolution):
             (
                 chunk,
                 self.by_group(
-                    lambda a, k: at.dot(a, k.reshape((-1, o // self.groups)).T).reshape(
-                        (-1, len(chunk), c)  # noqa: B023 (called at once)
-                    ),
+                    partial(_backward, len(chunk), c),
                     (rows, o),
                     (piece, o),
                 ),
@@ -345,7 +359,7 @@ class ConvKernel2DOp(_Convolution):
             rows = g.reshape((-1, o))
             parts = [
                 self.by_group(
-                    lambda a, q: at.dot(a.flatten(2).T, q),
+                    partial(_kernel, len(chunk) * c),
                     (self.columns(x, channels, out, chunk), channels),
                     (rows, o),
                 )
