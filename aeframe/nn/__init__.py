@@ -1,6 +1,7 @@
 """Layers, activations, losses and initializers, and the rules on them."""
 
 from aeframe.nn import rules as rules
+from aeframe.nn.adapt import LoRA, lora, merge_lora
 from aeframe.nn.attention import MultiHeadAttention
 from aeframe.nn.combine import (
     Parallel,
@@ -34,7 +35,6 @@ from aeframe.nn.layers import (
     Flatten,
     Layer,
 )
-from aeframe.nn.lora import LoRA, lora, merge_lora
 from aeframe.nn.losses import (
     binary_cross_entropy,
     cosine_distance,
