@@ -2,6 +2,11 @@
 
 from aeframe.nn import native as native
 from aeframe.nn import rules as rules
+from aeframe.nn.adapt import (
+    LoRA,
+    lora,
+    merge_lora,
+)
 from aeframe.nn.attention import (
     MultiHeadAttention,
 )
