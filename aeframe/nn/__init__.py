@@ -50,11 +50,6 @@ from aeframe.nn.layers import (
     Flatten,
     Layer,
 )
-from aeframe.nn.lora import (
-    LoRA,
-    lora,
-    merge_lora,
-)
 from aeframe.nn.losses import (
     binary_cross_entropy,
     cosine_distance,
