@@ -9,7 +9,17 @@ from aeframe.backends import backend_names, diagnose, native
 from aeframe.core.errors import AeframeError
 from aeframe.core.summary import plain_table, render
 
-LIBRARIES = ("aesara", "aeppl", "numpy", "scipy", "jax", "jaxlib", "numba", "safetensors", "setuptools")
+LIBRARIES = (
+    "aesara",
+    "aeppl",
+    "numpy",
+    "scipy",
+    "jax",
+    "jaxlib",
+    "numba",
+    "safetensors",
+    "setuptools",
+)
 
 
 def examine() -> str:
