@@ -44,7 +44,7 @@ def expand(graph: Graph, claimed: Callable[[Apply], bool] = lambda node: False) 
 
 
 def trim(graph: Graph) -> Graph:
-    """Let no Pullback make gradients that nothing uses: a backend that claims it would compute them.
+    """Let no Pullback make gradients that nothing uses: who claims it would compute them all.
 
     >>> from aeframe.core.grad import grad
     >>> from aeframe.nn.ops import DenseOp

@@ -2,6 +2,11 @@
 
 from aeframe.nn import native as native
 from aeframe.nn import rules as rules
+from aeframe.nn.adapt import (
+    LoRA,
+    lora,
+    merge_lora,
+)
 from aeframe.nn.attention import (
     MultiHeadAttention,
 )
@@ -44,11 +49,6 @@ from aeframe.nn.layers import (
     Embedding,
     Flatten,
     Layer,
-)
-from aeframe.nn.lora import (
-    LoRA,
-    lora,
-    merge_lora,
 )
 from aeframe.nn.losses import (
     binary_cross_entropy,

@@ -22,7 +22,7 @@ def attention(causal, scale, mask, factors, q, k, v):
     """Query by query; the result and the weights."""
     n, h, t, d = q.shape
     s = k.shape[2]
-    y, weights = np.zeros((n, h, t, v.shape[3])), np.zeros((n, h, t, s))
+    weights = np.zeros((n, h, t, s))
     for a, b, i in np.ndindex(n, h, t):
         keys = [j for j in range(s) if not causal or j <= i + s - t]
         keys = [j for j in keys if mask is None or mask[a, j]]
@@ -190,10 +190,11 @@ def test_dropout_drops_weights_in_training_only():
     layer.init()
     data = rng.normal(size=(1, 400, 2))
     program = ae.Backend("jax").compile([x], graph.outputs, graph.updates)
-    a, b = (np.asarray(program(data)[0]) for _ in range(2))
+    draws = np.array([program(data)[0] for _ in range(50)])
     still = np.asarray(ae.Backend("jax").compile([x], inference(graph).outputs)(data)[0])
-    assert not np.array_equal(a, b)
-    assert 0 < np.abs(a - still).mean() < 0.2 and np.abs(a - still).max() > 1e-3
+    spread = draws.std(axis=0)
+    assert spread.min() > 0
+    assert np.abs(draws.mean(axis=0) - still).max() < 6 * spread.max() / np.sqrt(50)
 
 
 @pytest.mark.parametrize("make", [lambda: nn.MultiHeadAttention(2, rotary=True, dropout=0.1)])
@@ -205,13 +206,9 @@ def test_saved_and_loaded(make, tmp_path):
 
 
 class Block(ae.Module):
-    def __init__(self, heads):
+    def __init__(self, width, heads):
         self.attention = nn.Residual(nn.LayerNorm(), nn.MultiHeadAttention(heads, causal=True))
-        self.heads = heads
-
-    def build(self, width):
         self.mlp = nn.Residual(nn.LayerNorm(), nn.Dense(4 * width), nn.gelu, nn.Dense(width))
-        return self
 
     def __call__(self, x):
         return self.mlp(self.attention(x))
@@ -222,7 +219,7 @@ class GPT(ae.Module):
 
     def __init__(self, letters, length, width, heads, depth):
         self.letters, self.places = nn.Embedding(letters, width), nn.Embedding(length, width)
-        self.blocks = [Block(heads).build(width) for _ in range(depth)]
+        self.blocks = [Block(width, heads) for _ in range(depth)]
         self.norm, self.out = nn.LayerNorm(), nn.Dense(letters)
 
     def __call__(self, ids):
@@ -233,7 +230,7 @@ class GPT(ae.Module):
 
 
 def next_letter(scores, target):
-    n, t, k = (scores.shape[i] for i in range(3))
+    n, t = scores.shape[0], scores.shape[1]
     return nn.softmax_cross_entropy(scores.reshape((n * t, 7)), target.reshape((n * t,)))
 
 

@@ -11,7 +11,7 @@ from aeframe.core import grad
 from aeframe.core.errors import ArgumentError, DataError, DtypeError, ShapeError
 from aeframe.nn.ops import SoftmaxCrossEntropyOp
 
-BACKENDS = ("jax", "c")
+BACKENDS = ("jax", "c", "numba")
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 rng = np.random.default_rng(0)
 

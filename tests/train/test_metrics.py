@@ -104,7 +104,7 @@ def streamed(metric, prediction, target, weight, backend="jax", sizes=(20, 30, 7
     return metric.value(*sums)
 
 
-@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("backend", ["jax", "c", "numba"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_batches_give_the_value_of_the_whole(case, weighted, backend):

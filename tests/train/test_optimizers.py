@@ -8,7 +8,7 @@ from aeframe import nn, train
 from aeframe.core import expand, toposort
 from aeframe.core.errors import ArgumentError, StateError, UnknownNameError
 
-BACKENDS = ("jax", "c")
+BACKENDS = ("jax", "c", "numba")
 rng = np.random.default_rng(0)
 SHAPES = {"w": (4, 3), "b": (3,)}
 START = {path: rng.normal(size=shape) for path, shape in SHAPES.items()}

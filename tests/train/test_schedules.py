@@ -67,7 +67,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("backend", ["jax", "c", "numba"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("case", CASES)
 def test_rates_follow_the_formula(case, dtype, backend):
@@ -95,7 +95,7 @@ def test_equal_schedules_are_one_and_are_written_as_data(case):
     assert again == schedule and hash(again) == hash(schedule)
 
 
-@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("backend", ["jax", "c", "numba"])
 def test_a_program_moves_along_the_schedule(backend):
     class Line(ae.Module):
         dtype = "float64"

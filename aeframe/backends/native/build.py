@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -69,9 +71,9 @@ def diagnose() -> Diagnosis:
     """Whether the kernels are there; compiles them if need be."""
     found = library()
     if isinstance(found, Library):
-        return Diagnosis(True, f"native kernels, {cpus()} threads")
+        return Diagnosis(True, f"for JAX and C on the CPU, {cpus()} threads")
     fix = "" if aesara.config.cxx else "install g++ (or clang) and run again"
-    return Diagnosis(False, f"no native kernels: {found}", fix)
+    return Diagnosis(False, f"{found}; XLA and NumPy do the work", fix)
 
 
 def _compiler() -> str:
@@ -114,7 +116,7 @@ def _processor() -> str:
 
 
 def _cached(compiler: str, key: str) -> Path:
-    """The compiled library in the user's cache or, where that cannot be written, a new folder."""
+    """The library in the user's cache or, where that cannot be written, in a folder of its own."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "aeframe" / "native"
     path = folder / f"kernels-{key}.so"
@@ -122,13 +124,15 @@ def _cached(compiler: str, key: str) -> Path:
         return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            made = _compile(compiler, Path(work))
-            os.replace(made, path)  # whole or not at all, whoever else is writing it
-    except PermissionError:
-        return _compile(compiler, Path(tempfile.mkdtemp(prefix="aeframe-")))
-    except OSError as error:
-        raise BuildError(f"{folder} cannot be written: {error}") from error
+        work = Path(tempfile.mkdtemp(dir=folder))
+    except OSError:
+        work = Path(tempfile.mkdtemp(prefix="aeframe-"))
+        atexit.register(shutil.rmtree, work, ignore_errors=True)
+        return _compile(compiler, work)
+    try:
+        os.replace(_compile(compiler, work), path)  # whole or not at all, whoever else writes it
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     return path
 
 

@@ -1,4 +1,4 @@
-"""Kernels as data: which function, on which inputs, with which sizes; and how backends call them."""
+"""Kernels as data: which function, on which inputs, which sizes; and how backends call them."""
 
 from __future__ import annotations
 

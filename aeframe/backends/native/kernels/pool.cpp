@@ -37,7 +37,9 @@ KERNEL(max_pool) {
       s.window(place / s.ow, place % s.ow, [&](int64_t pixel) {
         const float* from = x + pixel * s.c;
         // not std::max: NaN stays NaN
-        for (int64_t k = 0; k < s.c; ++k) y[k] = from[k] <= y[k] ? y[k] : from[k];
+        for (int64_t k = 0; k < s.c; ++k) {
+          y[k] = from[k] > y[k] || from[k] != from[k] ? from[k] : y[k];
+        }
       });
     }
   });

@@ -33,7 +33,7 @@ def test_it_adds_a_low_rank_product():
 
 
 def test_a_model_learns_through_its_corrections_alone():
-    adapted = nn.lora(model(), 2)
+    adapted = nn.lora(model(), 2).init()
     before = adapted.store.snapshot()
     assert [p for p, c in adapted.store.items() if c.trainable] == [
         *("parts[0].a", "parts[0].b"),
