@@ -17,7 +17,6 @@ from aeframe.nn.ops import Conv2DOp, ConvKernel2DOp, ConvTranspose2DOp
 from tests.evaluate import evaluate
 from tests.nn.loops import convolve
 
-BACKENDS = ("jax", "c")
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 NONE = ((0, 0), (0, 0))
 # x, w, stride, padding, dilation, groups
@@ -80,10 +79,11 @@ def test_values_and_gradients(case, dtype):
         assert not [t for t in made if getattr(t, "dtype", "") == "float64"]
 
 
+@pytest.mark.parametrize("backend", ["c", pytest.param("numba", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", ["wide, by XLA", "asymmetric and dilated", "groups", "depthwise"])
-def test_values_and_gradients_in_c(case):
+def test_values_and_gradients_in_compiled_loops(case, backend):
     inputs, outputs, data, wanted = with_gradients(CASES[case], "float64")
-    agree(run("c", inputs, outputs, data), wanted, "float64")
+    agree(run(backend, inputs, outputs, data), wanted, "float64")
 
 
 def test_it_runs_unexpanded():
@@ -256,7 +256,9 @@ def convnet():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("backend", ["jax", pytest.param("c", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "backend", ["jax", *(pytest.param(b, marks=pytest.mark.slow) for b in ("c", "numba"))]
+)
 def test_a_convnet_reads_digits_and_comes_back_from_its_file(backend, tmp_path):
     x, y, x_test, y_test = digits(seed=0)  # 1,438 to learn from, 359 to test on
     x, x_test = (a.reshape(-1, 8, 8, 1).astype("float32") for a in (x, x_test))
@@ -266,7 +268,8 @@ def test_a_convnet_reads_digits_and_comes_back_from_its_file(backend, tmp_path):
         metrics=[ae.Accuracy()],
         backend=backend,
     )
-    model.fit(x, y, epochs=15, batch_size=32, seed=0, progress=False)
+    model.init(0)
+    model.fit(x, y, epochs=15, batch_size=32, progress=False)
     assert model.evaluate(x_test, y_test)["accuracy"] >= 0.985
     model.save(tmp_path / "net.ae")
     again = ae.load(tmp_path / "net.ae")

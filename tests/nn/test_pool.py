@@ -63,11 +63,12 @@ def test_values_and_gradients(kind, case, dtype):
         assert not [t for t in made if getattr(t, "dtype", "") == "float64"]
 
 
+@pytest.mark.parametrize("backend", ["c", "numba"])
 @pytest.mark.parametrize("kind", OPS)
 @pytest.mark.parametrize("case", ["side by side", "overlapping and padded"])
-def test_values_and_gradients_in_c(kind, case):
+def test_values_and_gradients_in_compiled_loops(kind, case, backend):
     inputs, outputs, data, wanted = with_gradient(kind, CASES[case], "float64")
-    agree(ae.Backend("c").compile(inputs, outputs)(*data), wanted, "float64")
+    agree(ae.Backend(backend).compile(inputs, outputs)(*data), wanted, "float64")
 
 
 def test_it_runs_unexpanded():

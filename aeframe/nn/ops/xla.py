@@ -1,4 +1,4 @@
-"""How JAX runs convolutions and pooling itself; see :func:`cheapest` for when.
+"""How XLA runs convolutions and pooling where no native kernel does; see :func:`cheapest`.
 
 Measured on two cores with XLA 0.7: its convolution does 200 to 300 GFLOP/s in float32, and im2col,
 one product for each tap and Winograd's F(2, 3) and F(4, 3) are 1 to 5 times slower, for they write
