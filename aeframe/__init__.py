@@ -46,17 +46,59 @@ if TYPE_CHECKING:
     from aeframe.infer import MAP as MAP
     from aeframe.infer import Enumeration as Enumeration
     from aeframe.prob import Model as Model
+    from aeframe.train import AUC as AUC
+    from aeframe.train import F1 as F1
+    from aeframe.train import R2 as R2
     from aeframe.train import SGD as SGD
     from aeframe.train import Accuracy as Accuracy
+    from aeframe.train import Adafactor as Adafactor
     from aeframe.train import Adam as Adam
+    from aeframe.train import AdamW as AdamW
+    from aeframe.train import BinaryAccuracy as BinaryAccuracy
+    from aeframe.train import Callback as Callback
+    from aeframe.train import ConfusionMatrix as ConfusionMatrix
+    from aeframe.train import CSVLogger as CSVLogger
+    from aeframe.train import EarlyStopping as EarlyStopping
+    from aeframe.train import Lion as Lion
+    from aeframe.train import LossMetric as LossMetric
+    from aeframe.train import ModelCheckpoint as ModelCheckpoint
+    from aeframe.train import Perplexity as Perplexity
+    from aeframe.train import Precision as Precision
+    from aeframe.train import Recall as Recall
+    from aeframe.train import ReduceLROnPlateau as ReduceLROnPlateau
+    from aeframe.train import RMSprop as RMSprop
+    from aeframe.train import TensorBoard as TensorBoard
+    from aeframe.train import TerminateOnNaN as TerminateOnNaN
+    from aeframe.train import TopKAccuracy as TopKAccuracy
 
 __version__ = "0.1.0"
 
 _ROOMS = ("causal", "circuits", "distributions", "gp", "infer", "nn", "prob", "train")
 _HOMES = {
+    "AUC": "train",
     "Accuracy": "train",
+    "Adafactor": "train",
     "Adam": "train",
+    "AdamW": "train",
+    "BinaryAccuracy": "train",
+    "ConfusionMatrix": "train",
+    "F1": "train",
+    "Lion": "train",
+    "LossMetric": "train",
+    "Perplexity": "train",
+    "Precision": "train",
+    "R2": "train",
+    "RMSprop": "train",
+    "Recall": "train",
     "SGD": "train",
+    "CSVLogger": "train",
+    "Callback": "train",
+    "EarlyStopping": "train",
+    "ModelCheckpoint": "train",
+    "ReduceLROnPlateau": "train",
+    "TensorBoard": "train",
+    "TerminateOnNaN": "train",
+    "TopKAccuracy": "train",
     "Bernoulli": "distributions",
     "HalfNormal": "distributions",
     "Normal": "distributions",

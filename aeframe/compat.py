@@ -307,6 +307,26 @@ def python_scan() -> Iterator[None]:
     yield
 
 
+@contextmanager
+def pinv_shape() -> Iterator[None]:
+    """Give the pseudo-inverse of an (n, m) matrix its shape (m, n); Aesara says (n, m).
+
+    Unneeded once ``MatrixPinv.make_node`` reverses the shape.
+    """
+    yield
+    pinv = importlib.import_module("aesara.tensor.nlinalg").MatrixPinv
+    make_node = pinv.make_node
+
+    @wraps(make_node)
+    def with_shape(self: Any, x: Any) -> Any:
+        node = make_node(self, x)
+        kind = node.outputs[0].type
+        node.outputs[0].type = kind.clone(shape=node.inputs[0].type.shape[::-1])
+        return node
+
+    pinv.make_node = with_shape
+
+
 REPAIRS = (
     Repair(blas_is_unnamed, link_blas),
     Repair(lambda: True, quiet),
@@ -314,6 +334,7 @@ REPAIRS = (
     Repair(numpy_is_2, numpy_headers),
     Repair(numpy_is_2, jax_random_state),
     Repair(python_is_3_12, python_scan),
+    Repair(lambda: True, pinv_shape),
 )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from aeframe.backends import backend_names, diagnose
+from aeframe.backends import backend_names, diagnose, native
 from aeframe.core.errors import AeframeError
 from aeframe.core.summary import plain_table, render
 
-LIBRARIES = ("aesara", "aeppl", "numpy", "scipy", "jax", "jaxlib", "safetensors", "setuptools")
+LIBRARIES = ("aesara", "aeppl", "numpy", "scipy", "jax", "jaxlib", "numba", "safetensors", "setuptools")
 
 
 def examine() -> str:
@@ -29,6 +29,9 @@ def examine() -> str:
             backends.add_row(name, "yes" if found.available else "no", found.found, found.fix)
         except (AeframeError, ImportError, AttributeError) as error:
             backends.add_row(name, "no", str(error), "reinstall the package that brings it")
+    kernels = native.diagnose()
+    works = "yes" if kernels.available else "no"
+    backends.add_row("native kernels", works, kernels.found, kernels.fix)
     return f"{render(libraries)}\n\n{render(backends)}"
 
 

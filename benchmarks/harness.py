@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -90,37 +90,36 @@ def interleave(
     quiet: Quiet,
     *,
     rounds: int = 30,
-    sample: float = 0.1,
-    most: int = 100,
+    sample: float = 0.4,
+    settle: float = 0.4,
+    budget: float = 150.0,
     pause: float = 0.05,
 ) -> dict[str, list[float]]:
     """Seconds per step of each timer, sampled in turn; the lists are aligned by round.
 
-    A sample averages as many steps as fit in `sample` seconds, at most `most` and the same number
-    for every timer. Before it come a pause, because the idle threads of the BLAS before it go on
-    spinning, and steps that are not counted, because a processor that has slept is slow at first.
-    Each round begins with the next timer, so that none is always first. When a step takes a
-    second or more, a quarter of the rounds (at least five) must do.
+    A sample averages as many steps as take `sample` seconds. Before it come a pause, because the
+    idle threads of the BLAS before it go on spinning, and `settle` seconds of steps that are not
+    counted, because threads that have slept share a processor for a quarter of a second until the
+    system moves them apart. Each round begins with the next timer, so that none is always first.
+    There are as many rounds as take `budget` seconds, but not more than `rounds` and, if those
+    are more, not less than three.
     """
-    for seconds in timers.values():
-        seconds(2)
-    slowest = max((seconds(2) for seconds in timers.values()), default=1.0)
-    steps = min(most, max(1, int(sample / slowest)))
-    if slowest >= 1:
-        rounds = min(rounds, max(5, rounds // 4))
-
+    one = {key: seconds(max(2, round(0.1 / seconds(1)))) for key, seconds in timers.items()}
+    before = {key: max(1, math.ceil(settle / one[key])) for key in timers}
+    counted = {key: max(1, round(sample / one[key])) for key in timers}
+    expected = sum(pause + one[key] * (before[key] + counted[key]) for key in timers)
+    rounds = min(rounds, max(3, int(budget / expected))) if timers else 0
     keys = list(timers)
 
     def one_round(first: int) -> dict[str, float]:
         times = {}
         for key in keys[first:] + keys[:first]:
             time.sleep(pause)
-            timers[key](max(1, steps // 2))
-            times[key] = timers[key](steps)
+            timers[key](before[key])
+            times[key] = timers[key](counted[key])
         return times
 
-    turns = [i % len(keys) for i in range(rounds)] if keys else []
-    measured = [quiet.measure(partial(one_round, turn)) for turn in turns]
+    measured = [quiet.measure(partial(one_round, i % len(keys))) for i in range(rounds)]
     return {key: [times[key] for times in measured] for key in keys}
 
 
@@ -285,11 +284,16 @@ def quiet(options: argparse.Namespace) -> Quiet:
     return Quiet(30 if options.quick else 300)
 
 
-def report(options: argparse.Namespace, rows: Iterable[Row]) -> None:
-    """Print the table and write the JSON file, by default to `benchmarks/results/`."""
-    rows = list(rows)
-    table(rows)
+def taken(task: str, quiet: Quiet) -> list[Row]:
+    """How many processors others took while it was measured, and whether that was too many."""
+    if not quiet.shares:
+        return []
+    found = row(task, "machine/others", "cpus taken", quiet.shares, "cpus")
+    disturbed = found.value is not None and found.value > quiet.limit
+    return [replace(found, note="disturbed: measure again" if disturbed else "")]
+
+
+def save(options: argparse.Namespace, rows: Iterable[Row]) -> None:
+    """Write the JSON file, by default to `benchmarks/results/`."""
     name = Path(sys.argv[0]).stem + ("-quick" if options.quick else "")
-    path = options.json or Path(__file__).parent / "results" / f"{name}.json"
-    write_json(path, rows)
-    print(f"wrote {path.name}")
+    write_json(options.json or Path(__file__).parent / "results" / f"{name}.json", rows)

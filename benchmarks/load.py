@@ -19,28 +19,29 @@ T = TypeVar("T")
 def foreign() -> float:
     """CPU seconds that others have used; zero where Linux's counters are not there.
 
-    Others are all processes but this one and its children, and the host of a virtual machine.
+    Others are all processes but this one and its descendants, and the host of a virtual machine.
     """
     try:
         with open("/proc/stat") as stat:
             user, nice, system, _, _, irq, softirq, steal = map(int, stat.readline().split()[1:9])
     except (OSError, ValueError):
         return 0.0
-    ticks = user + nice + system + irq + softirq + steal - sum(map(_ticks, children()))
-    return ticks / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
-
-
-def children() -> list[int]:
-    """The living children of this process."""
-    with open(f"/proc/self/task/{os.getpid()}/children") as listed:
-        return [int(pid) for pid in listed.read().split()]
+    ticks = user + nice + system + irq + softirq + steal - _ticks(os.getpid())
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _ticks(pid: int) -> int:
-    """Processor time of a process so far."""
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    """Processor time of a process, of the children that it has waited for, and of the living."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        children: set[int] = set()
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as listed:
+                children.update(map(int, listed.read().split()))
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return 0
+    return sum(map(int, fields[11:15])) + sum(map(_ticks, children))
 
 
 def _doze() -> None:

@@ -1,9 +1,4 @@
-"""What the machine can do, and what a whole process costs.
-
-`Work` counts the FLOPs and bytes of a computation; with the measured rate of a float32 matrix
-product it gives the time below which no program on this machine can go. `fresh_process` starts a
-program anew and reads its time to the first step and its peak memory.
-"""
+"""What the machine can do, and programs in processes of their own."""
 
 from __future__ import annotations
 
@@ -15,44 +10,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 
 import numpy as np
-
-
-@dataclass(frozen=True)
-class Work:
-    """Floating-point operations and bytes moved, where each operand moves once."""
-
-    flops: float = 0.0
-    bytes: float = 0.0
-
-    def __add__(self, other: Work) -> Work:
-        return Work(self.flops + other.flops, self.bytes + other.bytes)
-
-    def __mul__(self, times: float) -> Work:
-        return Work(self.flops * times, self.bytes * times)
-
-    @property
-    def intensity(self) -> float:
-        """FLOPs per byte."""
-        return self.flops / self.bytes
-
-
-def gemm(m: int, k: int, n: int, itemsize: int = 4) -> Work:
-    """A product of an (m, k) and a (k, n) matrix."""
-    return Work(2.0 * m * k * n, float(itemsize) * (m * k + k * n + m * n))
-
-
-def dense(batch: int, inputs: int, outputs: int, input_gradient: bool = True) -> Work:
-    """A dense layer's training step: forward, the weights' gradient, the input's gradient."""
-    work = gemm(batch, inputs, outputs) + gemm(inputs, batch, outputs)
-    return work + gemm(batch, outputs, inputs) if input_gradient else work
-
-
-def adam(parameters: int, itemsize: int = 4) -> Work:
-    """Adam's update: reads parameter, gradient and two moments, writes all but the gradient."""
-    return Work(14.0 * parameters, 7.0 * itemsize * parameters)
+from work import gemm
 
 
 def gemm_rate(seconds: float = 2.0) -> float:
@@ -84,66 +45,67 @@ def peak_rss() -> float:
 
 
 def say(**facts: float) -> None:
-    """Tell the process that started this one, from inside `fresh_process`."""
+    """Answer the process that started this one."""
     print(json.dumps(facts), flush=True)
 
 
 class Served:
-    """A process of its own that takes steps when it is asked to, and sleeps in between.
+    """A Python program in a process of its own, that does what it is asked and then sleeps.
 
-    So no library's threads, settings or memory are in the process of another.
+    So no library's threads, settings or memory are in the process of another. The program answers
+    with `say`, once when it is ready and once for each line that it is sent.
+
+    Attributes
+    ----------
+    seconds
+        From the start of the process to its first answer.
+    facts
+        That answer.
     """
 
-    def __init__(self, argv: Sequence[str]) -> None:
-        pipe = subprocess.PIPE
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        start = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, *argv], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+            [sys.executable, *argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env={**os.environ, **(environment or {})},
         )
-        self.seconds(1)
+        self.facts = self._answer()
+        self.seconds = time.perf_counter() - start
 
-    def seconds(self, steps: int) -> float:
-        """The seconds that one of `steps` steps takes; RuntimeError when the process has died."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        try:
-            print(steps, file=self.process.stdin, flush=True)
-        except BrokenPipeError as error:
-            raise RuntimeError("the process ended") from error
+    def ask(self, *request: object) -> dict[str, float]:
+        """The answer to a request; RuntimeError, with the last line it wrote, when it has died."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):  # there is no answer then, either
+            print(*request, file=self.process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> dict[str, float]:
+        assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.startswith("{"):
-                return float(json.loads(line)["seconds"])
-        raise RuntimeError("the process ended")
+                return json.loads(line)
+        self.process.wait()
+        self.errors.seek(0)
+        last = (self.errors.read().strip().splitlines() or ["no output"])[-1]
+        self.close()
+        raise RuntimeError(last)
 
     def close(self) -> None:
         """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
+        assert self.process.stdin is not None and self.process.stdout is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
+        self.errors.close()
 
+    def __enter__(self) -> Served:
+        return self
 
-def fresh_process(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> dict:
-    """Run a Python program; what it told with `say`, and when, counted from its start.
-
-    The program says `step=1` when its first step is done and its other facts before it ends.
-    The result has `first_step`, in seconds, and those facts; RuntimeError carries the last line
-    of what the program wrote when it failed.
-    """
-    facts: dict = {}
-    start = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as errors:
-        with subprocess.Popen(
-            [sys.executable, *argv],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env={**os.environ, **(environment or {})},
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith("{"):
-                    facts.setdefault("first_step", time.perf_counter() - start)
-                    facts.update(json.loads(line))
-        errors.seek(0)
-        last = (errors.read().strip().splitlines() or ["no output"])[-1]
-    if process.returncode or not facts:
-        raise RuntimeError(last)
-    return facts
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import cycle
 
 import numpy as np
 from harness import timer
@@ -51,10 +52,15 @@ def _aligned(array: np.ndarray, to: int = 64) -> np.ndarray:
 
 
 class Runner:
-    """A training program. A system defines `step` and `sync`, or its own `seconds` as well."""
+    """A training program. A system defines `step`, `sync` and `infer`, or its own `seconds`."""
 
     context: Callable[[], AbstractContextManager] = staticmethod(nullcontext)
     """The settings under which the system runs, entered once per sample."""
+    parameters: int
+    """How many numbers are trained."""
+
+    def phase(self, training: bool) -> None:
+        """Turn the model to training or to inference, where that is a state of it."""
 
     def step(self) -> None:
         """Train on the next batch; the result need not be ready on return."""
@@ -64,10 +70,22 @@ class Runner:
         """Wait for the last step's results and return its loss."""
         raise NotImplementedError
 
+    def infer(self, x: np.ndarray) -> np.ndarray:
+        """What the model predicts, in memory of the host."""
+        raise NotImplementedError
+
     def seconds(self, steps: int) -> float:
         """The seconds that one of `steps` steps takes."""
+        self.phase(training=True)
         with self.context():
             return timer(self.step, self.sync)(steps)
+
+    def latency(self, inputs: np.ndarray, rows: int, calls: int) -> float:
+        """The seconds from `rows` of the inputs to their predictions, the mean of `calls` calls."""
+        starts = cycle(range(0, len(inputs) - rows + 1, rows))
+        self.phase(training=False)
+        with self.context():
+            return timer(lambda: self.infer(inputs[(i := next(starts)) : i + rows]))(calls)
 
 
 @dataclass(frozen=True)

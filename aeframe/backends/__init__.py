@@ -11,6 +11,8 @@ from aeframe.backends.base import (
     implement,
     to_numpy,
 )
+from aeframe.backends.interrupts import interrupts_between, interrupts_wait
+from aeframe.backends.jax_mesh import connect
 from aeframe.backends.run import as_array, program_for, require_finite, run
 
 __all__ = [
@@ -20,9 +22,12 @@ __all__ = [
     "as_array",
     "as_backend",
     "backend_names",
+    "connect",
     "current_backend",
     "diagnose",
     "implement",
+    "interrupts_between",
+    "interrupts_wait",
     "program_for",
     "require_finite",
     "run",

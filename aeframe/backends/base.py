@@ -27,12 +27,16 @@ from aeframe.core.errors import (
     StateError,
     nearest,
 )
-from aeframe.core.expand import expand
+from aeframe.core.expand import expand, trim
 from aeframe.core.graph import Graph, replay, require_leaves, toposort
 from aeframe.core.ops import IntermediateType, Pullback
 from aeframe.core.shapes import compatible, is_tensor, shape_text, specialize
 
-BUILT_IN = {"jax": "aeframe.backends.jax:JaxBackend", "c": "aeframe.backends.c:CBackend"}
+BUILT_IN = {
+    "jax": "aeframe.backends.jax:JaxBackend",
+    "c": "aeframe.backends.c:CBackend",
+    "numba": "aeframe.backends.numba.backend:NumbaBackend",
+}
 DEFAULT = "jax"
 _CELLS = RLock()
 _CURRENT: ContextVar[tuple[Backend, ...]] = ContextVar("aeframe_backends", default=())
@@ -120,6 +124,14 @@ class Backend(ABC):
         destroy), of ``fixed``, and the inputs; it returns the outputs and the new values.
         """
 
+    def whole(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of a batch of which this process feeds a part of ``shape``."""
+        return tuple(shape)
+
+    def feed(self, arrays: Sequence[Any], axis: int = 0) -> Sequence[Any]:
+        """The whole batch, of which ``arrays`` are this process's rows, along ``axis``."""
+        return arrays
+
     def random_states(self, entropy: Sequence[int], n: int) -> Any:
         """``n`` independent random states, rows for an input of :meth:`Program.map`."""
         return np.random.default_rng(list(entropy)).spawn(n)
@@ -138,6 +150,23 @@ class Backend(ABC):
                 for row in zip(*rows, strict=True)
             ]
             return [np.stack(column) for column in zip(*made, strict=True)]
+
+        return loop
+
+    def scanned(self, run: Executable) -> Executable:
+        """Make ``run`` repeat itself along the first axis of its inputs, states handed on.
+
+        The outputs get that leading axis.
+        """
+
+        def loop(states: list[Any], values: list[Any], rows: Sequence[Any]) -> Any:
+            made, latest = [], states
+            for row in zip(*rows, strict=True):
+                outputs, advanced = run(latest, values, [np.asarray(a) for a in row])
+                # copies: a program may reuse the memory of its outputs
+                made.append([np.array(o) for o in outputs])
+                latest = list(advanced)
+            return [np.stack(column) for column in zip(*made, strict=True)], latest
 
         return loop
 
@@ -189,13 +218,41 @@ class Program:
         ShapeError, DtypeError
             When an array is not of the input's type.
         """
-        signature = tuple((a.shape, a.dtype) if hasattr(a, "shape") else None for a in arrays)
+        return self._call("", arrays)
+
+    def scan(self, *rows: Any) -> Sequence[Any]:
+        """Run once for each entry along the first axis of all inputs, one after the other.
+
+        Each run takes the cells that the one before left: the numbers are those of as many calls,
+        in one program where the backend can. The outputs have that leading axis.
+
+        >>> import aesara.tensor as at
+        >>> from aeframe.core.cells import State
+        >>> x, total = at.dscalar("x"), State(0.0)
+        >>> add = Backend("c").compile([x], [2.0 * x], {total: total + x})
+        >>> add.scan(np.array([1.0, 2.0, 3.0]))[0], float(total.value)
+        (array([2., 4., 6.]), 6.0)
+        """
+        return self._call("scan", rows)
+
+    def _call(self, kind: str, arrays: Sequence[Any]) -> Sequence[Any]:
+        arrays = self.backend.feed(arrays, 1 if kind else 0)
+        signature = (kind, *[(a.shape, a.dtype) if hasattr(a, "shape") else None for a in arrays])
         run = self._executables.get(signature)
         if run is None:  # compiling is long, and may be interrupted
-            self._executables[signature] = self._compile(arrays)
-            return self._step(self._executables[signature], arrays)
+            run = self._executables[signature] = self._made(kind, arrays)
+            return self._step(run, arrays)
         with interrupts_wait() if self.updated else nullcontext():
             return self._step(run, arrays)
+
+    def _made(self, kind: str, arrays: Sequence[Any]) -> Executable:
+        if not kind:
+            return self._compile(arrays)
+        single = [a[0] for a in arrays]
+        signature = ("", *[(a.shape, a.dtype) for a in single])
+        if signature not in self._executables:
+            self._executables[signature] = self._compile(single)
+        return self.backend.scanned(self._executables[signature])
 
     def _step(self, run: Executable, arrays: Sequence[Any]) -> Sequence[Any]:
         load = self.backend.load
@@ -251,7 +308,7 @@ class Program:
             dict(zip(graph.updates, results[n:], strict=True)),
         )
         concrete = specialize(closed, [*types, *(c.type for c in cell_variables)])
-        expanded = expand(concrete, self.backend.claims)
+        expanded = expand(trim(concrete), self.backend.claims)
         k, m = len(graph.inputs), len(self.updated)
         self.compilations += 1
         return self.backend.executable(

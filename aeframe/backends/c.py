@@ -8,13 +8,14 @@ from typing import Any
 
 import aesara
 import numpy as np
-from aesara.graph.basic import Variable
+from aesara.graph.basic import Apply, Variable
 from aesara.tensor.random.type import RandomGeneratorType
 
-from aeframe.backends.base import Backend, Diagnosis, Executable
+from aeframe.backends.base import Backend, Diagnosis, Executable, implementation
 from aeframe.compat import compile_cache_is_cold
 from aeframe.core.cells import Cell, RandomState
 from aeframe.core.graph import Graph
+from aeframe.core.ops import TypedOp
 
 _announced = False
 
@@ -45,6 +46,7 @@ class CBackend(Backend):
     ) -> Executable:
         """Compile one Aesara function; updated cells may be overwritten in place."""
         _announce_cold_cache()
+        graph = graph.replay(transform=_claimed)
         arrays = graph.inputs[: len(graph.inputs) - len(updated) - len(fixed)]
         given = [
             *(aesara.In(v, mutable=True, borrow=True) for v in updated),
@@ -62,6 +64,12 @@ class CBackend(Backend):
             return results[:n], results[n:]
 
         return run
+
+
+def _claimed(node: Apply, inputs: list[Variable]) -> Sequence[Variable] | None:
+    """A transform: what implements a claimed typed Op, called on the Variables."""
+    call = implementation("c", node) if isinstance(node.op, TypedOp) else None
+    return call(*inputs) if call is not None else None
 
 
 def _is_random(variable: Variable) -> bool:

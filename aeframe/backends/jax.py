@@ -7,9 +7,11 @@ Apply is translated by Aesara's dispatch or by the implementations in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from os import PathLike
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,10 @@ from aesara.graph.basic import Apply, Constant, Variable
 from aesara.tensor.random.op import RandomVariable
 
 from aeframe.backends.base import Backend, Diagnosis, Executable, Mapped, implementation
+from aeframe.backends.cache import keep_programs
+from aeframe.backends.jax_mesh import Placement, Spread
 from aeframe.core.cells import Cell, RandomState
-from aeframe.core.errors import UnsupportedError
+from aeframe.core.errors import ArgumentError, UnsupportedError
 from aeframe.core.graph import Graph, toposort
 from aeframe.core.ops import TypedOp
 
@@ -28,7 +32,25 @@ LARGEST, SEGMENT = 4000, 200
 
 
 class JaxBackend(Backend):
-    """Compiles with XLA through JAX, for CPU or whatever device JAX has."""
+    """Compiles with XLA through JAX, for CPU or whatever device JAX has.
+
+    Parameters
+    ----------
+    cache
+        The folder that keeps compiled programs for later processes; ``None`` for no folder.
+        Without it that is ``aeframe/jax`` in the user's cache, unless JAX has been given one.
+        JAX has one cache in a process: the last folder named counts.
+    mesh, layout
+        Devices to spread over, and how cells lie on them: see
+        :class:`aeframe.backends.jax_mesh.Placement`. Batches are split along the axis ``data``.
+
+    Raises
+    ------
+    ArgumentError
+        When the mesh does not fit the devices, or the layout the mesh.
+    BackendError
+        When JAX is not installed, or nothing can be written to ``cache``.
+    """
 
     name = "jax"
 
@@ -42,12 +64,24 @@ class JaxBackend(Backend):
         except PackageNotFoundError:
             return Diagnosis(True, "JAX")
 
-    def __init__(self, name: str = "", **options: Any) -> None:
-        super().__init__(name, **options)
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        cache: str | PathLike[str] | EllipsisType | None = ...,
+        mesh: Mapping[str, int] | None = None,
+        layout: Mapping[str, Sequence[str | None]] | None = None,
+    ) -> None:
+        given = {"cache": cache, "mesh": mesh, "layout": layout}
+        super().__init__(name, **{k: v for k, v in given.items() if v not in (..., None)})
         import jax
 
         jax.config.update("jax_enable_x64", True)
+        keep_programs(jax, cache)
         self._jax = jax
+        if layout is not None and mesh is None:
+            raise ArgumentError("a layout needs a mesh", fix='mesh={"data": 4, "model": 2}')
+        self.placement = None if mesh is None else Placement(mesh, layout or {})
 
     def load(self, cell: Cell) -> Any:
         """A JAX array, or the dict that Aesara's JAX dispatch takes for a random state."""
@@ -55,15 +89,29 @@ class JaxBackend(Backend):
         if isinstance(data, self._jax.Array):
             return data
         if isinstance(cell, RandomState):
+            if isinstance(data, dict) and isinstance(data["jax_state"], self._jax.Array):
+                return data
             if not isinstance(data, dict):
                 word = cell.generator().bit_generator.state["state"]["state"]
                 halves = [word >> 32 & 0xFFFFFFFF, word & 0xFFFFFFFF]
                 data = {"jax_state": np.array(halves, dtype="uint32")}
             cell.data = {k: self._jax.numpy.asarray(v) for k, v in data.items()}
+        elif self.placement is not None:
+            value = cell.numpy()
+            where = self.placement.of_cell(cell.name, value.shape)
+            cell.data = self.placement.put(value, where)
         else:
             # a copy: on the CPU asarray may share NumPy's memory, which donation would destroy
             cell.data = self._jax.numpy.array(cell.numpy())
         return cell.data
+
+    def whole(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Several processes feed a batch together: its rows are those of all of them."""
+        return tuple(shape) if self.placement is None else self.placement.rows(shape)
+
+    def feed(self, arrays: Sequence[Any], axis: int = 0) -> Sequence[Any]:
+        """The rows of this process put together with those of the others."""
+        return arrays if self.placement is None else self.placement.feed(arrays, axis)
 
     def random_states(self, entropy: Sequence[int], n: int) -> Any:
         """``n`` keys split from one."""
@@ -72,11 +120,28 @@ class JaxBackend(Backend):
 
     def mapped(self, run: Executable, count: int) -> Mapped:
         """All rows at once, as one vectorized program."""
+        run = getattr(run, "program", run)
 
         def each(values: list[Any], rows: Sequence[Any], rest: Sequence[Any]) -> Any:
             return list(run([], values, [*rows, *rest])[0])
 
         return self._jax.jit(self._jax.vmap(each, in_axes=(None, 0, None)))
+
+    def scanned(self, run: Executable) -> Executable:
+        """A loop on the device: the states are its carry, and are donated."""
+        run = getattr(run, "program", run)
+        if not hasattr(run, "lower"):  # a graph in pieces, which one program cannot hold
+            return super().scanned(run)
+
+        def loop(states: list[Any], values: list[Any], rows: Sequence[Any]) -> Any:
+            def each(carry: list[Any], row: Sequence[Any]) -> Any:
+                outputs, advanced = run(carry, values, row)
+                return advanced, outputs
+
+            latest, outputs = self._jax.lax.scan(each, states, rows)
+            return outputs, latest
+
+        return self._jax.jit(loop, donate_argnums=0)
 
     def executable(
         self, graph: Graph, updated: Sequence[Variable], fixed: Sequence[Variable]
@@ -98,7 +163,12 @@ class JaxBackend(Backend):
             results = evaluate([*arrays, *states, *values])
             return results[:n_outputs], results[n_outputs:]
 
-        return step if len(nodes) > LARGEST else self._jax.jit(step, donate_argnums=0)
+        if len(nodes) > LARGEST:
+            return step
+        if self.placement is not None:
+            rows = graph.inputs[:n_inputs]
+            return Spread(self.placement, step, rows, updated, fixed, n_outputs)
+        return self._jax.jit(step, donate_argnums=0)
 
 
 def evaluator(
@@ -193,15 +263,16 @@ def _translate(node: Apply) -> Callable[..., Any]:
         return lambda *values: tuple(inner(values))
     from aesara.link.jax.dispatch import jax_funcify
 
-    # these repair the dispatch before it is used
+    import aeframe.backends.jax_linalg
     import aeframe.backends.jax_ops
-    import aeframe.backends.jax_scan  # noqa: F401
+    import aeframe.backends.jax_random
+    import aeframe.backends.jax_scan  # noqa: F401 (they repair the dispatch before it is used)
 
     try:
         call = jax_funcify(node.op, node=node)
     except UnsupportedError:
         raise
-    except NotImplementedError as error:
+    except (NotImplementedError, AttributeError) as error:
         raise UnsupportedError(
             f"JAX cannot run {node.op}",
             path=getattr(node.tag, "path", None),

@@ -6,15 +6,14 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
-import aesara.tensor.random.basic as aer
 import jax
 import jax.numpy as jnp
 from aesara.graph.basic import Apply
 from aesara.link.jax.dispatch import jax_funcify
-from aesara.link.jax.dispatch.random import jax_sample_fn
 from aesara.scalar.basic import Add, FloorDivide, Mod, Mul, Sub
 from aesara.tensor.basic import Eye
 from aesara.tensor.elemwise import DimShuffle, Elemwise
+from aesara.tensor.exceptions import NotScalarConstantError
 from aesara.tensor.math import MaxAndArgmax
 from aesara.tensor.shape import SpecifyShape
 from aesara.tensor.subtensor import (
@@ -24,6 +23,7 @@ from aesara.tensor.subtensor import (
     AdvancedSubtensor1,
     IncSubtensor,
     Subtensor,
+    get_constant_idx,
 )
 
 
@@ -41,18 +41,6 @@ def dimshuffle(op: DimShuffle, node: Apply, **_: Any) -> Callable[..., Any]:
         return jnp.expand_dims(moved, added) if added else moved
 
     return call
-
-
-@jax_sample_fn.register(aer.HalfNormalRV)
-def half_normal(op: aer.HalfNormalRV) -> Callable[..., Any]:
-    """Loc + scale · |standard normal|."""
-
-    def sample(rng: dict[str, Any], size: Any, dtype: Any, loc: Any, scale: Any) -> Any:
-        key, subkey = jax.random.split(rng["jax_state"], 2)
-        draw = loc + scale * jnp.abs(jax.random.normal(subkey, size, dtype))
-        return {**rng, "jax_state": key}, draw
-
-    return sample
 
 
 @jax_funcify.register(MaxAndArgmax)
@@ -120,3 +108,27 @@ for _read, _changed in (
 ):
     _on_device(_read)
     _on_device(_changed)
+
+
+_indexed = jax_funcify.dispatch(Subtensor)
+
+
+@jax_funcify.register(Subtensor)
+def subtensor(op: Subtensor, node: Apply, **kwargs: Any) -> Callable[..., Any]:
+    """Constant slices with a step as XLA's slice: JAX makes a gather of them."""
+    call = _indexed(op, node=node, **kwargs)
+    try:
+        index = get_constant_idx(op.idx_list, node.inputs)
+    except NotScalarConstantError:
+        return call
+    steps = [i.step or 1 if isinstance(i, slice) else 0 for i in index]
+    if min(steps) < 1 or max(steps) == 1:
+        return call
+
+    def slices(x: Any, *_: Any) -> Any:
+        whole = [slice(None)] * (x.ndim - len(index))
+        found = [range(n)[i] for n, i in zip(x.shape, [*index, *whole], strict=True)]
+        ends = zip(*((r.start, r.stop, r.step) for r in found), strict=True)
+        return jax.lax.slice(x, *ends)
+
+    return slices

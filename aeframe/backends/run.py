@@ -29,7 +29,7 @@ def as_array(value: Any, dtype: str, name: str) -> NDArray[Any]:
         When it holds anything but numbers.
     """
     try:
-        array = np.asarray(value)
+        array = _frame(value, name) if hasattr(value, "columns") else np.asarray(value)
     except ValueError as error:  # rows of unequal length
         raise DtypeError(
             f"{name} is no array of numbers", got=str(error), fix="give all rows the same length"
@@ -44,6 +44,27 @@ def as_array(value: Any, dtype: str, name: str) -> NDArray[Any]:
             fix="encode text and objects as numbers first",
         )
     return array
+
+
+def _frame(frame: Any, name: str) -> NDArray[Any]:
+    """The columns of a pandas frame in one dtype.
+
+    Raises
+    ------
+    DtypeError
+        When a column holds anything but numbers, with the names of such columns.
+    """
+    kinds = {str(c): getattr(kind, "kind", "O") for c, kind in frame.dtypes.items()}
+    other = [c for c, kind in kinds.items() if kind not in "fiub"]
+    if other:
+        raise DtypeError(
+            f"{name} has columns that are no numbers",
+            expected="floats, integers or booleans",
+            got=", ".join(other),
+            fix="encode text and categories as numbers first, such as with `pandas.get_dummies`",
+        )
+    array = np.asarray(frame)
+    return array.astype("float64") if array.dtype == object else array
 
 
 def require_finite(name: str, array: NDArray[Any]) -> None:
@@ -130,7 +151,7 @@ def run(
         if not is_array(value):
             return value
         arrays.append(as_array(value, dtype, name))
-        return TensorType(str(arrays[-1].dtype), arrays[-1].shape)
+        return TensorType(str(arrays[-1].dtype), chosen.whole(arrays[-1].shape))
 
     types = tuple(typed(a, f"argument {i}") for i, a in enumerate(args))
     named = {k: typed(v, k) for k, v in kwargs.items()}

@@ -231,7 +231,7 @@ class RandomState(Cell, Variable):
 
 
 class Store(Mapping[str, Cell]):
-    """The named cells of a model.
+    """The named cells of a model; a cell takes the name of its path.
 
     >>> store = Store({"w": Parameter([1.0])})
     >>> saved = store.snapshot()
@@ -243,6 +243,8 @@ class Store(Mapping[str, Cell]):
 
     def __init__(self, cells: Mapping[str, Cell]) -> None:
         self._cells = dict(cells)
+        for path, cell in cells.items():
+            cell.name = path
 
     def __getitem__(self, path: str) -> Cell:
         if path not in self._cells:

@@ -8,7 +8,7 @@ from copy import copy
 from aesara.graph.basic import Apply, Variable
 
 from aeframe.core.graph import Graph, Merger, replay, toposort
-from aeframe.core.ops import TypedOp, body_of, single_precision_sums
+from aeframe.core.ops import Pullback, TypedOp, body_of, single_precision_sums
 
 
 def expand(graph: Graph, claimed: Callable[[Apply], bool] = lambda node: False) -> Graph:
@@ -41,6 +41,32 @@ def expand(graph: Graph, claimed: Callable[[Apply], bool] = lambda node: False) 
 
     merger = Merger(transform)
     return graph.with_results(replay(graph.results, {}, merger))
+
+
+def trim(graph: Graph) -> Graph:
+    """Let no Pullback make gradients that nothing uses: who claims it would compute them all.
+
+    >>> from aeframe.core.grad import grad
+    >>> from aeframe.nn.ops import DenseOp
+    >>> import aesara.tensor as at
+    >>> x, w = at.dmatrices("x", "w")
+    >>> graph = Graph((x, w), tuple(grad(DenseOp()(x, w).sum(), [w])))
+    >>> [len(node.outputs) for node in typed_nodes(graph)], typed_nodes(trim(graph))[-1].op.wrt
+    ([1, 2], (1,))
+    """
+    used = {v for node in toposort(graph.results) for v in node.inputs} | set(graph.results)
+
+    def transform(node: Apply, inputs: list[Variable]) -> Sequence[Variable] | None:
+        if not isinstance(node.op, Pullback) or used.issuperset(node.outputs):
+            return None
+        op = copy(node.op)
+        op.wrt = tuple(i for i, o in zip(op.wrt, node.outputs, strict=True) if o in used)
+        made = op.make_node(*inputs)
+        made.tag.path = getattr(node.tag, "path", None)
+        fewer = iter(made.outputs)
+        return [next(fewer) if o in used else o for o in node.outputs]
+
+    return graph.replay(transform=transform)
 
 
 def typed_nodes(graph: Graph) -> list[Apply]:

@@ -282,6 +282,12 @@ def load(path: str | os.PathLike[str]) -> Any:
         defined here.
     """
     header, values = read(path)
+    if "objects" not in header:
+        raise FileError(
+            "the file is a checkpoint: it has values, not the structure of a model",
+            path=os.fspath(path),
+            fix="build the model and call it once, then `model.load(path)`",
+        )
     try:
         return _Decoder(values).objects(header["objects"])
     except FileError as error:
@@ -293,9 +299,14 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def load_values(module: Module, path: str | os.PathLike[str]) -> None:
-    """Read the values of a file into a Module of the same structure; all or nothing."""
+    """Read the values of a file into a Module of the same structure; all or nothing.
+
+    Of a checkpoint, those that are the Module's are read.
+    """
     header, values = read(path)
     store = module.store
+    if "objects" not in header:
+        values = {p: v for p, v in values.items() if not p.startswith(("@", "optimizer."))}
     differing = sorted(set(store) ^ set(values))
     wrong = [
         f"{p}: {values[p].shape} for {store[p].type.shape}"
@@ -305,8 +316,9 @@ def load_values(module: Module, path: str | os.PathLike[str]) -> None:
         and values[p].shape != store[p].type.shape
     ]
     if differing or wrong:
+        kind = header["objects"][0]["class"] if "objects" in header else "a checkpoint"
         raise FileError(
-            f"the file holds another model: {header['objects'][0]['class']}",
+            f"the file holds another model: {kind}",
             path=os.fspath(path),
             expected=f"the cells of {type(module).__name__}: {', '.join(store) or 'none yet'}",
             got="; ".join([*differing, *wrong]),

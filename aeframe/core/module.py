@@ -19,6 +19,7 @@ from aeframe.core.cells import Cell, Parameter, Store
 from aeframe.core.errors import ArgumentError, StateError, UnknownNameError, nearest
 from aeframe.core.graph import Graph
 from aeframe.core.places import plain_errors, settle
+from aeframe.core.shapes import shape_or_name
 from aeframe.core.structure import Structure, branches, walk
 from aeframe.core.trace import calling, current_trace, tracing
 
@@ -45,6 +46,7 @@ class Module(Structure):
     """
 
     passes: tuple[Any, ...] = ()
+    _last_output: str = ""
     __call__: Callable[..., Any]
 
     def __init_subclass__(cls, typed: bool = False, **kwargs: Any) -> None:
@@ -61,10 +63,7 @@ class Module(Structure):
     @property
     def store(self) -> Store:
         """The cells of this tree by path; naming them is part of looking."""
-        found = {path: part for path, part in walk(self) if isinstance(part, Cell)}
-        for path, cell in found.items():
-            cell.name = path
-        return Store(found)
+        return Store({path: part for path, part in walk(self) if isinstance(part, Cell)})
 
     def init(self, seed: int = 0) -> Self:
         """Give every cell that has no value yet its first one; returns the Module itself."""
@@ -146,17 +145,27 @@ class Module(Structure):
 
         return predict(self, *data, **options)
 
-    def train_on_batch(self, *data: Any) -> Any:
-        """One optimizer step; returns the logs, on the device until they are read."""
+    def train_on_batch(self, *data: Any, sample_weight: Any = None) -> Any:
+        """One optimizer step; returns the logs, the loss on the device until it is read."""
         from aeframe.train import trainer_of
 
-        return trainer_of(self).train_on_batch(*data)
+        return trainer_of(self).train_on_batch(*data, sample_weight=sample_weight)
 
     def summary(self) -> str:
-        """A table of the tree: path, type, output of the last lowering and number of parameters."""
+        """A table of the tree: path, type, output of the last call and number of parameters."""
         from aeframe.core.summary import summary
 
         return summary(self)
+
+    def view(self, *inputs: Any, path: str = "") -> Any:
+        """The typed graph as one HTML page, see :class:`aeframe.core.view.View`.
+
+        For these inputs, arrays or symbols (the last ones seen if none); of the Module at
+        ``path`` alone, if given. ``model.view().save("model.html")`` writes it.
+        """
+        from aeframe.core.view import view
+
+        return view(self, inputs, path)
 
     def save(self, path: Any) -> None:
         """Write structure and values to one file, see :func:`aeframe.core.files.save`."""
@@ -223,7 +232,10 @@ def graph_method(method: M, name: str | None = None) -> M:
         with calling(self, path_of(self)), plain_errors():
             made = method(self, *args, **kwargs)
             _refuse_replaced(self, before)
-            settle(v for v in _parts(made) if isinstance(v, Variable))
+            results = [v for v in _parts(made) if isinstance(v, Variable)]
+            settle(results)
+            if attribute == "__call__":
+                self._last_output = ", ".join(shape_or_name(v) for v in results)
             if inside or not self.passes:  # a method of its own called it: the outer one rewrites
                 return made
             return _rewritten(self, [v for v in given if isinstance(v, Variable)], made, known)

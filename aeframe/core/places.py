@@ -10,12 +10,15 @@ from aesara.graph.basic import Apply, Variable
 from aesara.tensor.math import Dot
 
 from aeframe.core.errors import ArgumentError, ShapeError
-from aeframe.core.shapes import compatible, shape_text
+from aeframe.core.shapes import compatible, narrow, shape_text
 from aeframe.core.trace import current_path
 
 
 def settle(outputs: Iterable[Variable]) -> None:
-    """Give every Apply above ``outputs`` that has none yet the path of the Module being called.
+    """Give every new Apply above ``outputs`` the path of the Module being called, and its shapes.
+
+    Aesara forgets static sizes at joins, slices, reshapes and the like; they are found again here,
+    so that the next layer can know the width of its input.
 
     Raises
     ------
@@ -23,16 +26,26 @@ def settle(outputs: Iterable[Variable]) -> None:
         When a matrix product has two inner sizes; Aesara lets that pass.
     """
     path = current_path()
-    todo = [v.owner for v in outputs if v.owner is not None]
-    while todo:
-        node = todo.pop()
-        if getattr(node.tag, "settled", False):
-            continue
+    for node in _unsettled(outputs):
         node.tag.settled = True
         if getattr(node.tag, "path", None) is None:
             node.tag.path = path
+        narrow(node)
         _check_product(node)
-        todo.extend(v.owner for v in node.inputs if v.owner is not None)
+
+
+def _unsettled(outputs: Iterable[Variable]) -> list[Apply]:
+    """The Applies above ``outputs`` that were not seen yet, inputs first."""
+    found: dict[Apply, None] = {}
+    todo = [(v.owner, False) for v in outputs if v.owner is not None]
+    while todo:
+        node, ready = todo.pop()
+        if ready:
+            found[node] = None
+        elif node not in found and not getattr(node.tag, "settled", False):
+            todo.append((node, True))
+            todo.extend((v.owner, False) for v in node.inputs if v.owner is not None)
+    return list(found)
 
 
 def _check_product(node: Apply) -> None:

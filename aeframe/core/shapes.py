@@ -42,6 +42,22 @@ def shape_text(shape: Sequence[int | None]) -> str:
     return f"({inner},)" if len(shape) == 1 else f"({inner})"
 
 
+def type_text(variable: Variable) -> str:
+    """Shape and dtype of a tensor, the name of any other type.
+
+    >>> import aesara.tensor as at
+    >>> type_text(at.fmatrix())
+    '(*, *) float32'
+    """
+    shape = shape_or_name(variable)
+    return f"{shape} {variable.type.dtype}" if is_tensor(variable) else shape
+
+
+def shape_or_name(variable: Variable) -> str:
+    """The shape of a tensor, the name of any other type."""
+    return shape_text(variable.type.shape) if is_tensor(variable) else str(variable.type)
+
+
 def compatible(a: int | None, b: int | None) -> bool:
     """Whether two static sizes can be the same size."""
     return a is None or b is None or a == b

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from aeframe.core.cells import Cell
+from aeframe.core.cells import Cell, Parameter, RandomState
 from aeframe.core.module import Module
 from aeframe.core.shapes import shape_text
 from aeframe.core.structure import branches
@@ -31,29 +32,34 @@ def plain_table(title: str, *columns: str) -> Table:
 
 
 def summary(module: Module) -> str:
-    """Path, type, cells and number of values of each Module below ``module``."""
-    table = plain_table(type(module).__name__, "path", "type", "cells", "values", "trainable")
+    """Path, type, last output, cells and number of parameters of each Module below ``module``."""
+    title = type(module).__name__
+    if not module._last_output and not any(isinstance(c, Parameter) for c in module.store.values()):
+        title += ", not called yet: parameters are made at the first call"
+    table = plain_table(title, "path", "type", "output", "cells")
+    table.add_column("parameters", justify="right")
+    table.add_column("")
     counted: set[Cell] = set()
     for path, part in module.modules().items():
         own = [(name, cell) for name, cell in _own_cells(part) if cell not in counted]
         counted.update(cell for _, cell in own)
-        described = ", ".join(
-            f"{name} {shape_text(cell.type.shape) if hasattr(cell.type, 'shape') else 'random'}"
-            for name, cell in own
-        )
-        sizes = [(cell, _size(cell)) for _, cell in own]
+        learned = [cell for _, cell in own if isinstance(cell, Parameter)]
         table.add_row(
             path or "(root)",
             type(part).__name__,
-            described,
-            str(sum(n for _, n in sizes)),
-            str(sum(n for c, n in sizes if c.trainable)),
+            part._last_output,
+            ", ".join(f"{name} {_shape(cell)}" for name, cell in own),
+            f"{_size(learned):,}" if learned else "",
+            "frozen" if learned and not any(c.trainable for c in learned) else "",
         )
-    total = sum(_size(c) for c in counted)
-    trainable = sum(_size(c) for c in counted if c.trainable)
+    learned = [c for c in counted if isinstance(c, Parameter)]
+    table.columns[0].no_wrap = True  # a path is there to be copied
     table.add_section()
-    table.add_row("total", "", "", str(total), str(trainable))
-    return render(table)
+    table.add_row("total", "", "", "", f"{_size(learned):,}")
+    frozen = _size([c for c in learned if not c.trainable])
+    if frozen:
+        table.add_row("frozen", "", "", "", f"{frozen:,}")
+    return render(table, width=120)
 
 
 def _own_cells(part: object) -> list[tuple[str, Cell]]:
@@ -68,5 +74,9 @@ def _own_cells(part: object) -> list[tuple[str, Cell]]:
     return found
 
 
-def _size(cell: Cell) -> int:
-    return int(np.prod(cell.type.shape, dtype=np.int64)) if hasattr(cell.type, "shape") else 0
+def _size(found: Sequence[Parameter]) -> int:
+    return sum(int(np.prod(cell.type.shape, dtype=np.int64)) for cell in found)
+
+
+def _shape(cell: Cell) -> str:
+    return "random" if isinstance(cell, RandomState) else shape_text(cell.type.shape)

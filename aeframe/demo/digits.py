@@ -66,7 +66,7 @@ def draw(history: Any, x: Any, y: Any, logits: Any, path: Path) -> None:
     """The losses on the left; on the right the images with the least probable true label."""
     figure = plt.figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.1, 1))[0]
-    history.plot(left.subplots()).set_title("softmax cross-entropy")
+    history.plot(left)
     shifted = logits - logits.max(axis=1, keepdims=True)
     logp = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     hardest = np.argsort(logp[np.arange(len(y)), y])[:10]

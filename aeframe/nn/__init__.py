@@ -1,12 +1,27 @@
 """Layers, activations, losses and initializers, and the rules on them."""
 
+from aeframe.nn import native as native
 from aeframe.nn import rules as rules
-from aeframe.nn.adapt import LoRA, lora, merge_lora
-from aeframe.nn.attention import MultiHeadAttention
+from aeframe.nn.adapt import (
+    LoRA,
+    lora,
+    merge_lora,
+)
+from aeframe.nn.attention import (
+    MultiHeadAttention,
+)
+from aeframe.nn.bfloat16 import (
+    Bfloat16,
+)
 from aeframe.nn.combine import (
     Parallel,
     Residual,
     Sequential,
+)
+from aeframe.nn.convolve import (
+    Conv1D,
+    Conv2D,
+    ConvTranspose2D,
 )
 from aeframe.nn.functions import (
     elu,
@@ -53,6 +68,14 @@ from aeframe.nn.normalize import (
     RMSNorm,
 )
 from aeframe.nn.ops import recurrent_jax as recurrent_jax
+from aeframe.nn.pool import (
+    AvgPool1D,
+    AvgPool2D,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    MaxPool1D,
+    MaxPool2D,
+)
 from aeframe.nn.recurrent import (
     GRU,
     LSTM,
@@ -64,16 +87,26 @@ from aeframe.nn.recurrent import (
 __all__ = [
     "GRU",
     "LSTM",
+    "AvgPool1D",
+    "AvgPool2D",
     "BatchNorm",
+    "Bfloat16",
     "Bidirectional",
+    "Conv1D",
+    "Conv2D",
+    "ConvTranspose2D",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
     "GroupNorm",
     "Layer",
     "LayerNorm",
     "LoRA",
+    "MaxPool1D",
+    "MaxPool2D",
     "MultiHeadAttention",
     "Parallel",
     "RMSNorm",

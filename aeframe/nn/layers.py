@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from aesara.graph.basic import Variable
@@ -131,8 +132,9 @@ class Flatten(Layer):
     """
 
     def __call__(self, x: Variable) -> Variable:
-        """``x`` as a matrix."""
-        return x.reshape((x.shape[0], -1))
+        """``x`` as a matrix, of known width where the sizes are known."""
+        inner = x.type.shape[1:]
+        return x.reshape((x.shape[0], -1 if None in inner else prod(inner)))
 
 
 class Dropout(Layer):

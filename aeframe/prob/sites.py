@@ -25,7 +25,7 @@ from aeframe.core.errors import (
 )
 from aeframe.core.graph import Graph, remake, toposort
 from aeframe.core.ops import TypedOp
-from aeframe.core.places import without_truth
+from aeframe.core.places import settle, without_truth
 from aeframe.core.shapes import compatible, is_tensor, shape_text
 from aeframe.core.supports import Support
 from aeframe.core.trace import current_trace
@@ -129,6 +129,7 @@ def record(site: Variable) -> Variable:
     """Make ``site`` one of the sites of the lowering in progress."""
     trace = current_trace()
     assert trace is not None
+    settle([site])  # what it is made of belongs to this Model, not to what uses it
     site.name = without_truth(site).owner.op.name
     trace.sites[site.name] = site
     return site

@@ -1,36 +1,34 @@
-"""Trainer: builds the training graph of a Module and runs the loop.
+"""Trainer: builds the training graph of a Module and compiles its programs.
 
 It chooses passes and asks the backend for programs; it never looks at layers.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-import aesara.tensor as at
-import numpy as np
 from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
 
-from aeframe.backends import Backend, Program, as_backend, run, to_numpy
-from aeframe.core.cells import Parameter, Store, cells
-from aeframe.core.errors import ArgumentError, GradientError, StateError
-from aeframe.core.grad import grad, is_float
-from aeframe.core.graph import Graph
+from aeframe.backends import Backend, Program, as_backend, to_numpy
+from aeframe.core.cells import Parameter, Store
+from aeframe.core.errors import ArgumentError, StateError
 from aeframe.core.module import Module
-from aeframe.core.places import plain_errors, without_truth
-from aeframe.core.progress import progress_bar
 from aeframe.core.structure import walk
-from aeframe.core.trace import tracing
-from aeframe.rewrites import inference, interpret
-from aeframe.train.data import Arrays, as_arrays, batches, validate
+from aeframe.rewrites import inference
+from aeframe.train.callbacks import Callback
+from aeframe.train.checkpoint import save
+from aeframe.train.data import Batch, Feed, Options, Rows, as_feed, given_together, names_of, split
+from aeframe.train.graph import Check, checks_of, loss_graph, takes_weight, with_step
 from aeframe.train.history import History
+from aeframe.train.loop import Plan, Tally, in_order, run
 from aeframe.train.metrics import Metric
 from aeframe.train.optimizers import Optimizer
 
-Loss = Callable[[Variable, Variable], Variable]
+Loss = Callable[..., Variable]
 
 
 class Trainer:
@@ -43,13 +41,26 @@ class Trainer:
     optimizer
         For instance ``Adam(1e-3)``.
     loss
-        ``loss(prediction, target)``, a scalar.
+        ``loss(prediction, target, weight=None)``, a scalar: Σ w l / Σ w. A loss without
+        ``weight`` takes no sample weights, and the last batch of an epoch then runs in its own
+        shape.
     metrics
-        Averages to report beside the loss.
+        What to report beside the loss.
     backend
         A name or a :class:`Backend`; JAX if none is current.
     seed
         Of parameters, dropout and the order of rows.
+
+    Attributes
+    ----------
+    epoch, step
+        Epochs trained so far, and steps in the epoch that is going on.
+    history
+        The logs of the last ``fit``.
+    log_names
+        What the logs of this ``fit`` are called.
+    stop
+        Set it in a callback to end ``fit`` after the step or epoch that is going on.
 
     Raises
     ------
@@ -78,11 +89,17 @@ class Trainer:
             if not isinstance(metric, Metric):
                 raise ArgumentError("not a metric", expected="ae.Accuracy()", got=repr(metric))
         self.module, self.optimizer, self.loss = module, optimizer, loss
-        self.metrics, self.seed, self.epoch = tuple(metrics), seed, 0
+        self.metrics, self.seed = tuple(metrics), seed
+        self.weighs = all(map(takes_weight, (loss, *(m.terms for m in metrics))))
         self.backend = as_backend(backend)
         module._backend = self.backend  # type: ignore[attr-defined]
-        self.history = History()
+        self.epoch, self.step, self.stop, self.history = 0, 0, False, History()
+        self.tally, self.identity = Tally(self), dict[str, Any]()
+        self.callbacks: tuple[Callback, ...] = ()
+        self.log_names = self.names(False)
+        self.counts: tuple[int, ...] = ()
         self._programs: dict[Any, Program] = {}
+        self._checks: dict[Program, list[Check]] = {}
         self._parameters: list[Parameter] = []
 
     @property
@@ -91,92 +108,72 @@ class Trainer:
         own = {f"optimizer.{p}": c for p, c in walk(self.optimizer) if hasattr(c, "initialize")}
         return Store({**self.module.store, **own})
 
-    def graph(self, types: Sequence[TensorType]) -> Graph:
-        """The training graph before the optimizer: loss and metric terms of one batch.
-
-        Raises
-        ------
-        GradientError
-            When the loss is not a scalar.
-        """
-        names = _names(len(types))
-        inputs = [without_truth(t(name=n)) for t, n in zip(types, names, strict=True)]
-        *arguments, target = inputs
-        with tracing() as trace, plain_errors():
-            prediction = self.module(*arguments)
-            cost = self.loss(prediction, target)
-            terms = [t for m in self.metrics for t in m.terms(prediction, target)]
-        if not isinstance(cost, Variable) or not is_float(cost) or cost.type.ndim != 0:
-            raise GradientError(
-                f"the loss {getattr(self.loss, '__name__', self.loss)} is not a scalar",
-                expected="one floating-point number for a batch",
-                got=str(getattr(cost, "type", type(cost).__name__)),
-                fix="take `.mean()` of it",
-            )
-        return interpret(Graph(tuple(inputs), (cost, *terms), dict(trace.updates)))
-
-    def trained(self, graph: Graph) -> dict[str, Parameter]:
-        """The parameters of the model that are in ``graph`` and not frozen, by path."""
-        used = set(cells(graph.results))
-        found = {
-            p: c
-            for p, c in self.module.store.items()
-            if isinstance(c, Parameter) and c.trainable and c in used
-        }
-        if not found:
-            raise StateError(
-                "there is nothing to train",
-                path=type(self.module).__name__,
-                fix="make a Parameter of what is to be learned, or unfreeze some",
-            )
-        return found
-
-    def with_step(self, graph: Graph) -> Graph:
-        """``graph`` with one optimizer step among its updates, on the unconstrained scale."""
-        parameters = self.trained(graph)
-        self.optimizer.prepare(parameters)
-        free = {c: c.support.inverse(c, at) for c in parameters.values()}
-        bounded = {c: c.support.forward(u) for c, u in free.items() if u is not c}
-        cost = graph.replay(bounded).outputs[0] if bounded else graph.outputs[0]
-        gradients = grad(cost, list(free.values()))
-        moved, slots = self.optimizer.updates(list(parameters), list(free.values()), gradients)
-        values = {c: c.support.forward(u) for c, u in zip(parameters.values(), moved, strict=True)}
-        return Graph(graph.inputs, graph.outputs, {**graph.updates, **values, **slots})
-
-    def program(self, kind: str, arrays: Arrays) -> Program:
-        """The program ``train`` or ``evaluate`` for arrays of these shapes, compiled once."""
-        signature = (kind, *((a.shape, a.dtype) for a in arrays))
-        program = self._programs.get((*signature, *(p.trainable for p in self._parameters)))
+    def program(self, kind: str, batch: Batch) -> Program:
+        """The program ``train`` or ``evaluate`` for batches of this shape, compiled once."""
+        signature = (kind, batch.extras, *[(s, a.dtype) for s, a in batch.shapes()])
+        program = self._programs.get((*signature, *[p.trainable for p in self._parameters]))
         if program is None:
-            graph = self.graph([TensorType(str(a.dtype), a.shape) for a in arrays])
-            validate(graph, arrays)
-            graph = self.with_step(graph) if kind == "train" else inference(graph)
+            whole = self.backend.whole
+            types = [TensorType(str(a.dtype), whole(s)) for s, a in batch.shapes()]
+            graph, self.counts = loss_graph(
+                self.module, self.loss, self.metrics, types, batch.extras
+            )
+            checks = checks_of(graph)
+            for check in checks:  # before optimizer and backend have their say
+                check(batch.single().arrays)
+            train = kind == "train"
+            graph = with_step(graph, self.module, self.optimizer) if train else inference(graph)
             self.store.initialize(self.seed)
             program = self.backend.compile(graph.inputs, graph.outputs, dict(graph.updates))
             self._parameters = [c for _, c in walk(self.module) if isinstance(c, Parameter)]
             key = (*signature, *(p.trainable for p in self._parameters))
-            self._programs[key] = program
+            self._programs[key], self._checks[program] = program, checks
         return program
 
-    def arrays(self, data: Sequence[Any]) -> Arrays:
-        """Data checked and in the dtype of the model."""
-        if len(data) < 2:
-            raise ArgumentError("inputs and a target are needed", expected="x, y", got=len(data))
-        return as_arrays(data, _names(len(data)), self.module.find_dtype())
+    def validate(self, program: Program, batch: Batch) -> None:
+        """Let the typed Ops that take data directly refuse values that they must not be given."""
+        for check in self._checks[program]:
+            for step in range(batch.steps or 1):
+                check(batch.single(step).arrays)
 
-    def train_on_batch(self, *data: Any) -> dict[str, Any]:
-        """One step on one batch; the logs are read from the device when they are used."""
-        arrays = self.arrays(data)
-        loss, *terms = self.program("train", arrays)(*arrays)
-        averages = (t / w for t, w in zip(terms[::2], terms[1::2], strict=True))
-        return {"loss": loss} | {m.name: a for m, a in zip(self.metrics, averages, strict=True)}
+    def train_on_batch(self, *data: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """One step on one batch; the loss stays on the device until it is read."""
+        weight = self._weight(sample_weight)
+        rows = Rows(data, names_of(len(data)), self.module.find_dtype(), weight)
+        (batch,) = rows.batches(self._options(len(rows)))
+        program = self.program("train", batch)
+        self.validate(program, batch)
+        loss, _, *terms = program(*batch.arrays)
+        return {"loss": loss} | self.values([to_numpy(t) for t in terms])
+
+    def names(self, validation: bool) -> list[str]:
+        """What the logs of an epoch are called."""
+        names = ["loss", *(m.name for m in self.metrics)]
+        return names + [f"val_{n}" for n in names] * validation
+
+    def values(self, sums: Sequence[Any]) -> dict[str, Any]:
+        """Each metric's value, from the sums of its terms."""
+        parts = iter(sums)
+        return {
+            m.name: m.value(*islice(parts, n))
+            for m, n in zip(self.metrics, self.counts, strict=True)
+        }
 
     def fit(
         self,
         *data: Any,
         epochs: int = 1,
         batch_size: int = 32,
-        validation_data: Sequence[Any] | None = None,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        class_weight: Mapping[Any, float] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        steps_per_epoch: int | None = None,
+        steps_per_execution: int = 1,
+        callbacks: Sequence[Callback] = (),
+        resume: str | os.PathLike[str] | None = None,
+        prefetch: int = 2,
         progress: bool = True,
     ) -> History:
         """Train on ``(x, ..., y)``; returns the :class:`History`.
@@ -184,11 +181,33 @@ class Trainer:
         Parameters
         ----------
         data
-            Inputs, then the target; arrays of one length.
+            Inputs, then the target: arrays, lists, pandas frames or memory maps of one length. Or
+            one iterable of batches ``(x, ..., y)`` or ``((x, ...), y, weight)``, which is iterated
+            anew in each epoch.
         epochs, batch_size
-            Passes over the data, and rows in a step. The order of rows is drawn anew each epoch.
+            Passes over the data, and rows in a step. A shorter last batch is filled up with rows
+            of weight 0; rows must not depend on each other then, other than by `BatchNorm`.
+        shuffle
+            Whether rows come in an order drawn anew each epoch, from the seed and the epoch.
+        sample_weight
+            (n,) or (n, t), for loss and metrics alike.
+        class_weight
+            Label → weight, for the loss; 1 for labels that are not in it.
+        validation_split
+            Share of the last rows to evaluate after each epoch, not to train on.
         validation_data
-            A tuple ``(x, ..., y)`` to evaluate after each epoch.
+            ``(x, ..., y)``, ``((x, ...), y, weight)`` or an iterable of batches, to evaluate
+            after each epoch.
+        steps_per_epoch
+            Ends an epoch early. An iterable then goes on in the next epoch where it stopped.
+        steps_per_execution
+            Steps that run as one program.
+        callbacks
+            See :class:`aeframe.train.Callback`.
+        resume
+            A checkpoint to go on from: the same numbers as if training had never stopped.
+        prefetch
+            Batches of iterables and memory maps that a thread makes ahead; 0 for no thread.
         progress
             Whether to show a bar, where there is a terminal.
 
@@ -196,108 +215,75 @@ class Trainer:
         ------
         DataError
             When the data holds NaN, labels out of range, or arrays of different lengths.
+        FileError
+            When ``resume`` is no checkpoint of this model and data.
         """
-        for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+        counts = {"epochs": epochs, "batch_size": batch_size}
+        counts |= {"steps_per_execution": steps_per_execution}
+        counts |= {} if steps_per_epoch is None else {"steps_per_epoch": steps_per_epoch}
+        for name, number in counts.items():
             if not isinstance(number, int) or number < 1:
                 raise ArgumentError(
                     "a count is not a positive integer", expected=f"{name}=10", got=repr(number)
                 )
-        if validation_data is not None and not isinstance(validation_data, tuple | list):
-            kind = type(validation_data).__name__
-            raise ArgumentError("`validation_data` is a tuple", expected="(x, y)", got=kind)
-        arrays = self.arrays(data)
-        size = min(batch_size, len(arrays[0]))
-        first = tuple(a[:size] for a in arrays)
-        validate(self.graph([TensorType(str(a.dtype), a.shape) for a in first]), arrays)
-        history = self.history = History()
-        steps = -(-len(arrays[0]) // size)
-        with progress_bar(epochs * steps, "fit", "step", progress) as bar:
-            for _ in range(epochs):
-                rng = np.random.default_rng([self.seed, self.epoch])
-                order = rng.permutation(len(arrays[0]))
-                logs = self._epoch(arrays, size, order, bar)
-                if validation_data is not None:
-                    found = self.evaluate(*validation_data, batch_size=batch_size)
-                    logs |= {f"val_{name}": value for name, value in found.items()}
-                self.epoch += 1
-                history.append(logs)
-                bar.set_postfix({k: f"{v:.4g}" for k, v in logs.items()}, refresh=False)
-        return history
-
-    def _epoch(self, arrays: Arrays, size: int, order: Any, bar: Any) -> dict[str, float]:
-        results, weights, shown = [], [], time.monotonic()
-        for batch in batches(arrays, size, order):
-            results.append(self.program("train", batch)(*batch))
-            weights.append(len(batch[0]))
-            bar.update()
-            if time.monotonic() - shown > 0.5:
-                shown = time.monotonic()
-                bar.set_postfix(loss=f"{float(to_numpy(results[-1][0])):.4g}", refresh=False)
-        return self._logs(results, weights)
-
-    def evaluate(self, *data: Any, batch_size: int = 256) -> dict[str, float]:
-        """Loss and metrics on data, in the inference phase."""
-        arrays = self.arrays(data)
-        pieces = list(batches(arrays, min(batch_size, len(arrays[0]))))
-        results = [self.program("evaluate", batch)(*batch) for batch in pieces]
-        return self._logs(results, [len(batch[0]) for batch in pieces])
-
-    def _logs(self, results: Sequence[Sequence[Any]], weights: Sequence[int]) -> dict[str, float]:
-        """Averages over batches: of the loss by rows, of each metric by its own weight."""
-        table = np.array([[float(to_numpy(v)) for v in row] for row in results])
-        logs = {"loss": float(np.average(table[:, 0], weights=weights))}
-        for i, metric in enumerate(self.metrics):
-            total, weight = table[:, 1 + 2 * i].sum(), table[:, 2 + 2 * i].sum()
-            logs[metric.name] = float(total / weight)
-        return logs
-
-
-def predict(
-    module: Module,
-    *data: Any,
-    batch_size: int | None = None,
-    backend: str | Backend | None = None,
-) -> Any:
-    """The outputs of ``module`` on data, in the inference phase.
-
-    Parameters
-    ----------
-    batch_size
-        Rows of one call; all of them unless it is given. Rows must not depend on each other
-        then. The last batch is filled up with its last row, so that it needs no program of its
-        own.
-    backend
-        That of this call; without it the model's, or the current one.
-    """
-    names = _names(len(data) + 1)[:-1]
-    arrays = as_arrays(data, names, module.find_dtype())
-    n = len(arrays[0])
-    if batch_size is None:
-        return run(module, "__call__", arrays, backend=backend)
-    size = min(batch_size, n)
-    parts = []
-    for batch in batches(arrays, size):
-        missing = size - len(batch[0])
-        filled = tuple(np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for a in batch)
-        parts.append(run(module, "__call__", filled, backend=backend))
-    return _join(parts, [min(size, n - start) for start in range(0, n, size)])
-
-
-def _join(parts: Sequence[Any], rows: Sequence[int]) -> Any:
-    """The first ``rows`` of each part in a row, nested as the parts are."""
-    first = parts[0]
-    if isinstance(first, dict):
-        return {key: _join([p[key] for p in parts], rows) for key in first}
-    if isinstance(first, list | tuple):
-        made = [_join(column, rows) for column in zip(*parts, strict=True)]
-        return type(first)(*made) if hasattr(first, "_fields") else type(first)(made)
-    if np.ndim(first) == 0 or len(first) != max(rows):
-        raise ArgumentError(
-            "an output has no row for each row of the data, so it cannot be put together",
-            got=f"shape {np.shape(first)} for {max(rows)} rows",
-            fix="leave `batch_size` out",
+        dtype = self.module.find_dtype()
+        feed = as_feed(data, dtype, self._weight(sample_weight))
+        validation = None if validation_data is None else given_together(validation_data, dtype)
+        if validation is None and validation_split:
+            feed, validation = split(feed, validation_split)
+        return run(
+            self,
+            Plan(
+                feed=feed,
+                options=self._options(batch_size, class_weight),
+                validation=validation,
+                epochs=epochs,
+                shuffle=shuffle,
+                steps=steps_per_epoch,
+                together=steps_per_execution,
+                callbacks=in_order(callbacks),
+                resume=resume,
+                prefetch=0 if feed.checked else prefetch,
+                progress=progress,
+            ),
         )
-    return np.concatenate([p[:k] for p, k in zip(parts, rows, strict=True)])
+
+    def evaluate(
+        self, *data: Any, batch_size: int = 256, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Loss and metrics on data or an iterable of batches, in the inference phase."""
+        dtype = self.module.find_dtype()
+        return self.measure(as_feed(data, dtype, self._weight(sample_weight)), batch_size)
+
+    def measure(self, feed: Feed, batch_size: int) -> dict[str, Any]:
+        """What :meth:`evaluate` returns, for data that is a :class:`Feed`."""
+        tally, whole = Tally(self), feed.whole()
+        for i, batch in enumerate(feed.batches(self._options(batch_size))):
+            program = self.program("evaluate", batch)
+            if i == 0 or whole is None:
+                self.validate(program, whole or batch)
+            tally.add(program(*batch.arrays))
+        return tally.logs()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint that ``fit(..., resume=path)`` goes on from, atomically."""
+        save(self, path)
+
+    def _options(self, size: int, class_weight: Mapping[Any, float] | None = None) -> Options:
+        if class_weight is not None and not isinstance(class_weight, Mapping):
+            raise ArgumentError("`class_weight` is a dict", expected="{0: 1.0, 1: 5.0}")
+        return Options(self.module.find_dtype(), size, self.weighs, self._weight(class_weight))
+
+    def _weight(self, weight: Any) -> Any:
+        """``weight``, if loss and metrics can take it."""
+        if weight is not None and not self.weighs:
+            raise ArgumentError(
+                "weights need a loss and metrics that take them",
+                expected="loss(prediction, target, weight=None)",
+                got=getattr(self.loss, "__name__", repr(self.loss)),
+                fix="give it a parameter `weight`, and return Σ w l / Σ w",
+            )
+        return weight
 
 
 def trainer_of(module: Module) -> Trainer:
@@ -315,8 +301,3 @@ def trainer_of(module: Module) -> Trainer:
             fix="model.compile(optimizer=ae.Adam(1e-3), loss=nn.softmax_cross_entropy)",
         )
     return trainer
-
-
-def _names(n: int) -> list[str]:
-    inputs = ["x"] if n == 2 else [f"x{i}" for i in range(n - 1)]
-    return [*inputs, "y"]

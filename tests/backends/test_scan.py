@@ -12,7 +12,7 @@ from aeframe.core.errors import UnsupportedError
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(5, 3))
-BACKENDS = ("jax", "c")
+BACKENDS = ("jax", "c", "numba")
 
 
 def cumulative(x):

@@ -107,7 +107,23 @@ def test_summary_counts_each_value_once():
     model = Shared()
     model(np.ones((2, 3)))
     text = model.summary()
-    assert "first" in text and text.splitlines()[-1].split() == ["total", "9", "9"]
+    assert "first" in text and text.splitlines()[-1].split() == ["total", "9"]
+
+
+def test_summary_says_what_is_frozen_and_what_is_not_made_yet():
+    class Net(ae.Module):
+        def __init__(self):
+            self.output = nn.Dense(1000)  # no name is taken from the user
+
+        def __call__(self, x):
+            return self.output(x)
+
+    model = Net()
+    assert "not called yet" in model.summary()
+    model(np.ones((2, 3)))
+    text = model.freeze().summary()
+    assert "(2, 1000)" in text and "4,000   frozen" in text
+    assert text.splitlines()[-1].split() == ["frozen", "4,000"]
 
 
 def test_a_typed_module_is_one_apply_with_its_state():

@@ -25,7 +25,7 @@ def draws(distribution, n, backend, shape=None, data=()):
     return program, chosen.random_states([7], n)
 
 
-@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("backend", ["jax", "c", "numba"])
 @pytest.mark.parametrize(("ours", "scipy"), CASES)
 def test_draws_have_the_moments_of_scipys_distribution(ours, scipy, backend):
     n = 4000
@@ -40,7 +40,7 @@ def test_draws_have_the_moments_of_scipys_distribution(ours, scipy, backend):
         assert stats.kstest(found.ravel(), scipy.cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("backend", ["jax", "c", "numba"])
 def test_parallel_states_are_independent_and_reproducible(backend):
     program, states = draws(ae.Normal(0.0, 1.0), 2000, backend, (2,))
     first = to_numpy(program.map([states])[0])

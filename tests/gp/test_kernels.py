@@ -83,7 +83,7 @@ def reference(x, z, symmetric):
     return total + 0.1 * np.eye(len(x)) if symmetric else total
 
 
-@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("backend", ["jax", "c", "numba"])
 def test_gram_matrices_agree_with_numpy(backend):
     with ae.Backend(backend):
         np.testing.assert_allclose(structure()(X), reference(X, X, True), atol=1e-13)

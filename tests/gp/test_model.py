@@ -40,7 +40,7 @@ def reference(kernel, noise, mean, x, y, new):
     ) - cross.T @ np.linalg.solve(K, cross)
 
 
-@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("backend", ["jax", "c", "numba"])
 def test_predictions_agree_with_numpy(backend):
     x, y = data()
     kernel = SE(1.5, 0.8) + Linear(0.1, 3.0)

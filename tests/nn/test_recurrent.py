@@ -10,7 +10,7 @@ from aeframe.core import grad, toposort
 from aeframe.core.errors import ArgumentError, DtypeError, ShapeError
 from aeframe.nn.ops import DenseOp, GRUOp, LSTMOp, SimpleRNNOp
 
-BACKENDS = ("jax", "c")
+BACKENDS = ("jax", "c", "numba")
 rng = np.random.default_rng(0)
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 

@@ -25,6 +25,7 @@ class Sample:
     def __init__(self, rule, seed):
         self.rng = np.random.default_rng(seed)
         self.sizes, self.inputs, self.values, self.bound = {}, [], [], {}
+        self.lead = ["lead"] * int(self.rng.integers(0, 2))
         for v in rule.variables():
             if isinstance(v, Rest):
                 like = v.like or Var(v.name)
@@ -38,7 +39,7 @@ class Sample:
             return var.of.example(self.rng)
         dims = ["i", "j"] if var.dims is None else var.dims.split()
         if dims[:1] == ["..."]:
-            dims = ["lead"] * int(self.rng.integers(0, 2)) + dims[1:]
+            dims = self.lead + dims[1:]
         shape = tuple(
             int(d) if d.isdigit() else self.sizes.setdefault(d, int(self.rng.integers(1, 5)))
             for d in dims

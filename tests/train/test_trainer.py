@@ -41,49 +41,13 @@ def compiled(model=None, **options):
     return (model or Net()).compile(**options)
 
 
-def by_hand(update, steps, slots):
-    """The parameter of ``Line`` after steps on y = 2x, by a formula in NumPy."""
-    x = np.array([1.0, 2.0])
-    a, state = 0.5, [0.0] * slots
-    for t in range(1, steps + 1):
-        g = (2 * (a * x - 2 * x) * x).mean()
-        a, *state = update(a, g, *state, t)
-    return a
-
-
-def sgd(a, g, v, t):
-    v = 0.9 * v - 0.05 * g
-    return a + v, v
-
-
-def adam(a, g, m, v, t):
-    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-    return a - 0.05 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8), m, v
-
-
-@pytest.mark.parametrize("backend", ["jax", "c"])
-@pytest.mark.parametrize(
-    ("optimizer", "update", "slots"),
-    [
-        (lambda: ae.SGD(0.05, momentum=0.9), sgd, 1),
-        (lambda: ae.SGD(0.05), lambda a, g, t: (a - 0.05 * g,), 0),
-        (lambda: ae.Adam(0.05), adam, 2),
-    ],
-)
-def test_optimizers_follow_their_formulas(optimizer, update, slots, backend):
-    model = Line().compile(optimizer=optimizer(), loss=nn.mean_squared_error, backend=backend)
-    for _ in range(7):
-        model.train_on_batch(np.array([1.0, 2.0]), np.array([2.0, 4.0]))
-    assert float(model.a.value) == pytest.approx(by_hand(update, 7, slots), rel=1e-9)
-
-
 def test_a_positive_parameter_stays_positive():
     model = Line(ae.Positive()).compile(optimizer=ae.SGD(0.5), loss=nn.mean_squared_error)
     history = model.fit(np.ones(20), -np.ones(20), epochs=20, progress=False)
     assert 0 < float(model.a.value) < 0.2 and history["loss"][-1] < history["loss"][0]
 
 
-@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("backend", ["jax", "c", "numba"])
 def test_fit_learns_and_repeats_itself(backend):
     def losses(seed):
         model = compiled(Net(0.2), backend=backend, seed=seed, metrics=[ae.Accuracy()])
@@ -100,10 +64,11 @@ def test_fit_learns_and_repeats_itself(backend):
 
 def test_backends_take_the_same_steps():
     found = []
-    for backend in ("jax", "c"):
+    for backend in ("jax", "c", "numba"):
         model = compiled(Net(dtype="float64"), backend=backend)
         found.append(model.fit(X, Y, epochs=3, progress=False)["loss"])
-    np.testing.assert_allclose(*found, rtol=1e-9)
+    for other in found[1:]:
+        np.testing.assert_allclose(found[0], other, rtol=1e-9)
 
 
 def test_an_epoch_is_weighted_by_rows():
@@ -138,8 +103,9 @@ def test_the_learning_rate_is_a_cell():
 
 def test_the_whole_training_step_is_float32():
     model = compiled(Net(0.1), metrics=[ae.Accuracy()])
-    arrays = model._trainer.arrays((X, Y))
-    graph = expand(model._trainer.program("train", arrays).graph)
+    model.train_on_batch(X, Y)
+    (program,) = model._trainer._programs.values()
+    graph = expand(program.graph)
     for node in toposort(graph.results):
         for v in (*node.inputs, *node.outputs):
             assert getattr(v.type, "dtype", "") != "float64", node
@@ -164,7 +130,8 @@ def test_the_store_holds_everything_that_training_changes():
 def test_history_prints_and_plots():
     history = compiled().fit(X, Y, epochs=2, validation_data=(X, Y), progress=False)
     assert len(str(history).splitlines()) == 4 and "val_loss" in str(history)
-    assert [line.get_label() for line in history.plot().get_lines()] == ["loss", "val loss"]
+    ((axes,),) = history.plot()
+    assert [line.get_label() for line in axes.get_lines()] == ["training", "validation"]
     plt.close("all")
 
 
@@ -216,7 +183,7 @@ def test_predict_keeps_the_nesting():
     np.testing.assert_allclose(made["parts"][1][0], X.sum(axis=1))
 
 
-@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("backend", ["jax", "c", "numba"])
 def test_an_interrupt_keeps_the_work(backend, monkeypatch):
     model = compiled(backend=backend)
     model.train_on_batch(X, Y)

@@ -1,5 +1,6 @@
 """The typed Ops of networks."""
 
+from aeframe.nn.ops import xla as xla
 from aeframe.nn.ops.activations import (
     EluOp,
     GeluOp,
@@ -12,8 +13,23 @@ from aeframe.nn.ops.activations import (
     SoftplusOp,
     TanhOp,
 )
-from aeframe.nn.ops.attention import AttentionOp, RotaryOp
-from aeframe.nn.ops.linear import DenseOp, EmbeddingOp
+from aeframe.nn.ops.attention import (
+    AttentionOp,
+    RotaryOp,
+)
+from aeframe.nn.ops.bfloat16 import (
+    Bfloat16Op,
+    RoundOp,
+)
+from aeframe.nn.ops.convolve import (
+    Conv2DOp,
+    ConvKernel2DOp,
+    ConvTranspose2DOp,
+)
+from aeframe.nn.ops.linear import (
+    DenseOp,
+    EmbeddingOp,
+)
 from aeframe.nn.ops.losses import (
     BinaryCrossEntropyOp,
     CosineOp,
@@ -32,14 +48,31 @@ from aeframe.nn.ops.normalize import (
     LayerNormOp,
     RMSNormOp,
 )
-from aeframe.nn.ops.recurrent import GRUOp, LSTMOp, RecurrentOp, SimpleRNNOp
-from aeframe.nn.ops.regularize import DropoutOp
+from aeframe.nn.ops.pool import (
+    AvgPool2DOp,
+    GlobalAvgPoolOp,
+    MaxPool2DOp,
+)
+from aeframe.nn.ops.recurrent import (
+    GRUOp,
+    LSTMOp,
+    RecurrentOp,
+    SimpleRNNOp,
+)
+from aeframe.nn.ops.regularize import (
+    DropoutOp,
+)
 
 __all__ = [
     "AttentionOp",
+    "AvgPool2DOp",
     "BatchNormInferenceOp",
     "BatchNormOp",
+    "Bfloat16Op",
     "BinaryCrossEntropyOp",
+    "Conv2DOp",
+    "ConvKernel2DOp",
+    "ConvTranspose2DOp",
     "CosineOp",
     "DenseOp",
     "DropoutOp",
@@ -47,6 +80,7 @@ __all__ = [
     "EmbeddingOp",
     "GRUOp",
     "GeluOp",
+    "GlobalAvgPoolOp",
     "GroupNormOp",
     "HingeOp",
     "HuberOp",
@@ -55,6 +89,7 @@ __all__ = [
     "LayerNormOp",
     "LeakyReluOp",
     "LogSoftmaxOp",
+    "MaxPool2DOp",
     "MeanAbsoluteErrorOp",
     "MeanSquaredErrorOp",
     "NegativeLogLikelihoodOp",
@@ -62,6 +97,7 @@ __all__ = [
     "RecurrentOp",
     "ReluOp",
     "RotaryOp",
+    "RoundOp",
     "SigmoidOp",
     "SiluOp",
     "SimpleRNNOp",
@@ -69,4 +105,5 @@ __all__ = [
     "SoftmaxOp",
     "SoftplusOp",
     "TanhOp",
+    "xla",
 ]

@@ -23,11 +23,13 @@ class _Normalize(TypedOp):
             require_ndim(self, name, p, 1)
             require_size(self, "x", x, x.type.ndim - 1, p.type.shape[0])
 
-    def standardized(self, x: Variable, axes: int | list[int]) -> tuple[Variable, ...]:
+    def standardized(
+        self, x: Variable, axes: int | list[int], weight: Variable | None = None
+    ) -> tuple[Variable, ...]:
         """X with mean 0 and variance 1 along ``axes``; the mean and the variance."""
-        mean = _mean(x, axes)
+        mean = _mean(x, axes, weight)
         centred = x - mean
-        variance = _mean(centred * centred, axes)
+        variance = _mean(centred * centred, axes, weight)
         return centred / at.sqrt(variance + self.epsilon), mean, variance
 
 
@@ -78,7 +80,9 @@ class GroupNormOp(_Normalize):
 class BatchNormOp(_Normalize):
     """Mean 0 and variance 1 over all axes but the last, with running statistics.
 
-    x, scale, shift, mean, variance → y, next mean, next variance (Ioffe and Szegedy 2015).
+    x, scale, shift, mean, variance → y, next mean, next variance (Ioffe and Szegedy 2015). With a
+    sixth input ``weight``, (n,) for x of (n, ...), the statistics are Σ w x / Σ w and so on: rows
+    of weight 0 are not seen.
     """
 
     __props__ = ("momentum", "epsilon")
@@ -86,12 +90,25 @@ class BatchNormOp(_Normalize):
     def __init__(self, momentum: float, epsilon: float) -> None:
         self.momentum, self.epsilon = momentum, epsilon
 
+    def check(self, x: Variable, *parameters: Variable) -> None:
+        """The parameters as in the base; one weight for each row of ``x``."""
+        super().check(x, *parameters[:4])
+        for weight in parameters[4:]:
+            require_ndim(self, "weight", weight, 1)
+            require_size(self, "weight", weight, 0, x.type.shape[0])
+
     def body(
-        self, x: Variable, scale: Variable, shift: Variable, mean: Variable, variance: Variable
+        self,
+        x: Variable,
+        scale: Variable,
+        shift: Variable,
+        mean: Variable,
+        variance: Variable,
+        weight: Variable | None = None,
     ) -> list[Variable]:
         """Statistics of the batch; the running ones move by 1 − momentum."""
         axes = list(range(x.type.ndim - 1))
-        y, m, v = self.standardized(x, axes)
+        y, m, v = self.standardized(x, axes, weight)
         kept, width = self.momentum, [x.shape[-1]]
         return [
             y * scale + shift,
@@ -110,8 +127,13 @@ class BatchNormInferenceOp(_Normalize):
         return (x - mean) / at.sqrt(variance + self.epsilon) * scale + shift
 
 
-def _mean(x: Variable, axes: int | list[int]) -> Variable:
-    """The mean along axes, which stay with size 1, in the dtype of ``x``."""
+def _mean(x: Variable, axes: int | list[int], weight: Variable | None = None) -> Variable:
+    """The mean along axes, which stay with size 1, in the dtype of ``x``; rows by ``weight``."""
     listed = [axes % x.type.ndim] if isinstance(axes, int) else axes
     size = at.prod(at.stack([x.shape[i] for i in listed])) if listed else at.as_tensor(1)
-    return x.sum(axis=listed, keepdims=True) / size.astype(x.type.dtype)
+    size = size.astype(x.type.dtype)
+    if weight is not None:
+        rows = weight.astype(x.type.dtype)
+        size = size / x.shape[0].astype(x.type.dtype) * rows.sum()
+        x = x * at.shape_padright(rows, x.type.ndim - 1)
+    return x.sum(axis=listed, keepdims=True) / size

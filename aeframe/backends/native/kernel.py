@@ -1,0 +1,168 @@
+"""Kernels as data: which function, on which inputs, which sizes; and how backends call them."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from aesara.graph.basic import Apply, Variable
+from aesara.graph.op import Op
+from numpy.typing import NDArray
+
+from aeframe.backends.base import implement
+from aeframe.backends.native.build import Library, library
+from aeframe.core.shapes import is_tensor
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One call of a function of ``kernels/``, which makes some outputs of a typed Op's Apply.
+
+    Attributes
+    ----------
+    name
+        Of the C++ function.
+    inputs, outputs
+        Which inputs of the Apply it takes, and which outputs it makes.
+    sizes, reals
+        The numbers that it needs besides, in the order that its comment names.
+    in_place
+        Pairs (i, o): the memory of its i-th input may become that of its o-th output.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    sizes: tuple[int, ...]
+    reals: tuple[float, ...] = ()
+    in_place: tuple[tuple[int, int], ...] = ()
+
+
+Make = Callable[[Apply], Sequence[Kernel] | None]
+
+
+def claim(op: type, *, pullback: bool = False) -> Callable[[Make], Make]:
+    """Register kernels for a typed Op, or for its gradient, on every backend that can call them.
+
+    ``make(node)`` returns kernels that make all outputs of ``node`` between them, or ``None``
+    where what the backend does by itself is faster. Kernels whose outputs nobody uses do not
+    run. They work on float32 on the CPU, where the library could be compiled.
+    """
+
+    def add(make: Make) -> Make:
+        def kernels(node: Apply) -> Sequence[Kernel] | None:
+            return make(node) if is_single(node) else None
+
+        def on_jax(node: Apply) -> Callable[..., Any] | None:
+            found = kernels(node)
+            if not found or not _is_one_cpu() or not isinstance(library(), Library):
+                return None
+            return lambda *values: _assemble(node, found, values, _call_jax)
+
+        def on_c(node: Apply) -> Callable[..., Any] | None:
+            found = kernels(node)
+            if not found or not isinstance(library(), Library):
+                return None
+            return lambda *values: _assemble(node, found, values, _call_aesara)
+
+        implement("jax", op, pullback=pullback)(on_jax)
+        implement("c", op, pullback=pullback)(on_c)
+        return make
+
+    return add
+
+
+def is_single(node: Apply) -> bool:
+    """Whether all floats of an Apply are float32, and all its shapes are known."""
+    tensors = [v for v in (*node.inputs, *node.outputs) if is_tensor(v)]
+    return all(
+        None not in v.type.shape and (v.type.dtype == "float32" or "float" not in v.type.dtype)
+        for v in tensors
+    )
+
+
+def _assemble(
+    node: Apply,
+    kernels: Sequence[Kernel],
+    values: Sequence[Any],
+    call: Callable[[Kernel, Sequence[Any], Sequence[Any]], Sequence[Any]],
+) -> tuple[Any, ...]:
+    """The outputs of ``node``, each from the kernel that makes it."""
+    made: dict[int, Any] = {}
+    for kernel in kernels:
+        types = [node.outputs[o].type for o in kernel.outputs]
+        results = call(kernel, types, [values[i] for i in kernel.inputs])
+        made.update(zip(kernel.outputs, results, strict=True))
+    return tuple(made[o] for o in range(len(node.outputs)))
+
+
+_registered: set[str] = set()
+
+
+def _call_jax(kernel: Kernel, types: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
+    """Through XLA's foreign function interface, under a name that changes with the sources."""
+    import jax
+
+    found = library()
+    assert isinstance(found, Library)
+    target = f"aeframe_{kernel.name}_{found.key}"
+    if target not in _registered:
+        function = getattr(found.functions, f"{kernel.name}_xla")
+        jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(function), platform="cpu")
+        _registered.add(target)
+    call = jax.ffi.ffi_call(
+        target,
+        [jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types],
+        vmap_method="sequential",
+        input_output_aliases=dict(kernel.in_place),
+    )
+    return call(*values, n=np.array(kernel.sizes, np.int64), h=np.array(kernel.reals, np.float64))
+
+
+def _is_one_cpu() -> bool:
+    """Whether JAX computes on the CPU, as one device; XLA would gather what is spread over many."""
+    import jax
+
+    return jax.default_backend() == "cpu" and jax.device_count() == 1
+
+
+class NativeOp(Op):
+    """A kernel as an Op of Aesara, run on NumPy's memory."""
+
+    __props__ = ("kernel", "types")
+
+    def __init__(self, kernel: Kernel, types: tuple[Any, ...]) -> None:
+        self.kernel, self.types = kernel, types
+
+    def make_node(self, *inputs: Variable) -> Apply:
+        """An Apply of this Op."""
+        return Apply(self, list(inputs), [t() for t in self.types])
+
+    def perform(self, node: Apply, inputs: Sequence[Any], storage: list[list[Any]]) -> None:
+        """Call the kernel on contiguous arrays; the outputs are new."""
+        made = [np.empty(t.shape, t.dtype) for t in self.types]
+        call_numpy(self.kernel, [np.ascontiguousarray(v) for v in inputs], made)
+        for cell, value in zip(storage, made, strict=True):
+            cell[0] = value
+
+
+def _call_aesara(kernel: Kernel, types: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
+    return NativeOp(kernel, tuple(types)).make_node(*values).outputs
+
+
+def call_numpy(
+    kernel: Kernel, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]
+) -> None:
+    """Run a kernel on contiguous arrays, writing into ``outputs``."""
+    found = library()
+    assert isinstance(found, Library)
+
+    def pointers(arrays: Sequence[NDArray[Any]]) -> Any:
+        return (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
+
+    sizes = (ctypes.c_int64 * len(kernel.sizes))(*kernel.sizes)
+    reals = (ctypes.c_double * len(kernel.reals))(*kernel.reals)
+    getattr(found.functions, kernel.name)(pointers(inputs), pointers(outputs), sizes, reals)

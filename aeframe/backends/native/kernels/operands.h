@@ -1,0 +1,95 @@
+// Operands of products that lie in memory as matrices.
+#pragma once
+
+#include <cstring>
+
+#include "gemm.h"
+
+// Copy `size` floats: in whole vectors, a bit too many, where they can be read before `end`.
+inline void copy(float* to, const float* from, int64_t size, const float* end) {
+  if (from + ceil_div(size, WIDTH) * WIDTH > end) {
+    for (int64_t v = 0; v < size; ++v) to[v] = from[v];
+  } else {
+    for (int64_t v = 0; v < size; v += WIDTH) vector_at(to + v) = vector_at(from + v);
+  }
+}
+
+// Copy `depth` x `columns` entries, (p, j) at j·stride + p, to lines of a panel.
+inline void transpose(float* to, const float* from, int64_t stride, int64_t depth,
+                      int64_t columns) {
+  constexpr int64_t side = 16;  // a square at a time, so that both sides stay in the cache
+  if (columns < COLUMNS) std::fill(to, to + depth * COLUMNS, 0.0f);
+  for (int64_t p = 0; p < depth; p += side) {
+    const int64_t end = std::min(depth, p + side);
+    for (int64_t j = 0; j < columns; ++j) {
+      for (int64_t q = p; q < end; ++q) to[q * COLUMNS + j] = from[j * stride + q];
+    }
+  }
+}
+
+// Left operand: entry (i, p) at i·stride + p.
+struct Left {
+  static constexpr bool deep = false;
+  const float* data;
+  int64_t stride;
+
+  void pack(float* to, Range i, Range p, int64_t) const {
+    for (int64_t m = i.begin; m < i.end; ++m, to += LINE) {
+      std::memcpy(to, data + m * stride + p.begin, p.size() * sizeof(float));
+    }
+  }
+};
+
+// Left operand, transposed: entry (i, p) at p·stride + i.
+struct LeftTransposed {
+  static constexpr bool deep = true;
+  const float* data;
+  int64_t stride;
+
+  // The last sliver may have fewer rows.
+  void pack(float* to, Range i, Range p, int64_t r) const {
+    const float* last = data + (p.end - 1) * stride + i.end;
+    for (int64_t m = i.begin; m < i.end; m += r) {
+      const int64_t rows = std::min(r, i.end - m);
+      float* sliver = to + (m - i.begin) * p.size();
+      const float* from = data + p.begin * stride + m;
+      for (int64_t q = 0; q < p.size(); ++q, from += stride, sliver += rows) {
+        copy(sliver, from, rows, last);
+      }
+    }
+  }
+};
+
+// Right operand: entry (p, j) at p·stride + j.
+struct Right {
+  const float* data;
+  int64_t stride;
+
+  const float* panel(float* to, Range j, Range p) const {
+    const float* from = data + p.begin * stride + j.begin;
+    float* line = to;
+    for (int64_t q = 0; q < p.size(); ++q, from += stride, line += COLUMNS) {
+      if (j.size() == COLUMNS) {
+        for (int v = 0; v < COLUMNS; v += WIDTH) vector_at(line + v) = vector_at(from + v);
+      } else {
+        std::memcpy(line, from, j.size() * sizeof(float));
+        std::fill(line + j.size(), line + COLUMNS, 0.0f);
+      }
+    }
+    return to;
+  }
+};
+
+// Right operand, transposed: entry (p, j) at j·stride + p.
+struct RightTransposed {
+  const float* data;
+  int64_t stride;
+
+  const float* panel(float* to, Range j, Range p) const {
+    transpose(to, data + j.begin * stride + p.begin, stride, p.size(), j.size());
+    return to;
+  }
+};
+
+// The sums of the columns of g (m, o).
+void column_sums(int64_t m, int64_t o, const float* g, float* sums);

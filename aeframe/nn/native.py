@@ -1,0 +1,124 @@
+"""Which layers run on the native kernels, and from which size on."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from aesara.graph.basic import Apply, Variable
+
+from aeframe.backends.native import Kernel, claim
+from aeframe.nn.ops.convolve import Conv2DOp, ConvKernel2DOp, ConvTranspose2DOp
+from aeframe.nn.ops.linear import DenseOp
+from aeframe.nn.ops.pool import MaxPool2DOp
+
+# Below this many multiplications a product of XLA's costs less than calling a kernel.
+FEWEST = 1 << 18
+# A group of fewer channels is no matrix product worth its name.
+NARROWEST = 8
+# Below this many entries XLA's loops are as fast.
+SMALLEST = 1 << 14
+
+
+def _dense_sizes(node: Apply) -> tuple[int, int, int] | None:
+    x, w = (v.type.shape for v in node.inputs[:2])
+    m, (i, o) = prod(x[:-1]), w
+    return (m, i, o) if m * i * o >= FEWEST else None
+
+
+@claim(DenseOp)
+def dense(node: Apply) -> list[Kernel] | None:
+    """One product, the bias within."""
+    sizes = _dense_sizes(node)
+    if sizes is None:
+        return None
+    n = len(node.inputs)
+    return [Kernel("dense", tuple(range(n)), (0,), (*sizes, n - 2))]
+
+
+def _wanted(node: Apply) -> tuple[int, ...]:
+    """Which output of a Pullback the gradients of its Op's first three inputs are, or −1."""
+    wrt = node.op.wrt
+    return tuple(wrt.index(i) if i in wrt else -1 for i in range(3))
+
+
+@claim(DenseOp, pullback=True)
+def dense_gradient(node: Apply) -> list[Kernel] | None:
+    """All gradients in one call: its weight may then be overwritten by an update that uses them."""
+    sizes = _dense_sizes(node)
+    if sizes is None:
+        return None
+    inputs, outputs = (0, 1, len(node.inputs) - 1), tuple(range(len(node.outputs)))
+    return [Kernel("dense_gradient", inputs, outputs, (*sizes, *_wanted(node)))]
+
+
+def _convolution_sizes(op: Any, x: Variable, w: Variable, y: Variable) -> tuple[int, ...] | None:
+    """The shape of a convolution of ``x`` with ``w`` that makes ``y``, as the kernels take it."""
+    kh, kw, c, o = w.type.shape
+    narrow = op.groups > 1 and min(c, o // op.groups) < NARROWEST
+    if narrow or prod(y.type.shape) * kh * kw * c < FEWEST:
+        return None
+    (top, _), (left, _) = op.padding
+    out = y.type.shape[1:3]
+    return (*x.type.shape, kh, kw, o, op.groups, *op.stride, top, left, *op.dilation, *out)
+
+
+@claim(Conv2DOp)
+def convolve(node: Apply) -> list[Kernel] | None:
+    """A product with the patches, the bias within."""
+    x, w, *bias = node.inputs
+    sizes = _convolution_sizes(node.op, x, w, node.outputs[0])
+    if sizes is None:
+        return None
+    return [Kernel("convolve", tuple(range(2 + len(bias))), (0,), (*sizes, len(bias)))]
+
+
+@claim(Conv2DOp, pullback=True)
+def convolve_gradient(node: Apply) -> list[Kernel] | None:
+    """All gradients in one call, as for Dense."""
+    x, w, g = node.inputs[0], node.inputs[1], node.inputs[-1]
+    sizes = _convolution_sizes(node.op.op, x, w, g)
+    if sizes is None:
+        return None
+    inputs, outputs = (0, 1, len(node.inputs) - 1), tuple(range(len(node.outputs)))
+    return [Kernel("convolve_gradient", inputs, outputs, (*sizes, *_wanted(node)))]
+
+
+@claim(ConvTranspose2DOp)
+def convolve_transposed(node: Apply) -> list[Kernel] | None:
+    """What a convolution's gradient does for its input."""
+    g, w, *bias = node.inputs
+    sizes = _convolution_sizes(node.op, node.outputs[0], w, g)
+    if sizes is None:
+        return None
+    return [Kernel("convolve_x", tuple(range(2 + len(bias))), (0,), (*sizes, len(bias)))]
+
+
+@claim(ConvKernel2DOp)
+def convolve_kernel(node: Apply) -> list[Kernel] | None:
+    """What a convolution's gradient does for its kernel."""
+    x, g = node.inputs
+    sizes = _convolution_sizes(node.op, x, node.outputs[0], g)
+    return None if sizes is None else [Kernel("convolve_w", (0, 1), (0,), sizes)]
+
+
+def _pool_sizes(op: Any, x: Variable, y: Variable) -> tuple[int, ...] | None:
+    if prod(x.type.shape) < SMALLEST:
+        return None
+    (top, _), (left, _) = op.padding
+    return (*x.type.shape, *op.window, *op.stride, top, left, *y.type.shape[1:3])
+
+
+@claim(MaxPool2DOp)
+def max_pool(node: Apply) -> list[Kernel] | None:
+    """One pass."""
+    sizes = _pool_sizes(node.op, node.inputs[0], node.outputs[0])
+    return None if sizes is None else [Kernel("max_pool", (0,), (0,), sizes)]
+
+
+@claim(MaxPool2DOp, pullback=True)
+def max_pool_gradient(node: Apply) -> list[Kernel] | None:
+    """One pass over the windows."""
+    x, y, _ = node.inputs
+    sizes = _pool_sizes(node.op.op, x, y)
+    return None if sizes is None else [Kernel("max_pool_gradient", (0, 1, 2), (0,), sizes)]

@@ -1,0 +1,177 @@
+"""The training graph of a Module: loss and metrics with weights, then one optimizer step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import aesara.tensor as at
+import numpy as np
+from aesara.graph.basic import Apply, Variable
+from aesara.tensor.type import TensorType
+
+from aeframe.core.cells import Parameter, cells
+from aeframe.core.errors import ArgumentError, GradientError, StateError
+from aeframe.core.grad import grad, is_float
+from aeframe.core.graph import Graph, toposort
+from aeframe.core.module import Module
+from aeframe.core.ops import TypedOp
+from aeframe.core.places import plain_errors, without_truth
+from aeframe.core.trace import tracing
+from aeframe.nn.rules import mask_rows
+from aeframe.rewrites import interpret
+from aeframe.train.data import CLASS_WEIGHT, ROWS, WEIGHT, Arrays, names_of
+from aeframe.train.metrics import Metric
+from aeframe.train.optimizers import Optimizer
+
+Check = Callable[[Arrays], None]
+
+
+def loss_graph(
+    module: Module,
+    loss: Callable[..., Variable],
+    metrics: Sequence[Metric],
+    types: Sequence[TensorType],
+    extras: Sequence[str] = (),
+) -> tuple[Graph, tuple[int, ...]]:
+    """The graph of the loss, the weight of the batch and the terms of the metrics.
+
+    Parameters
+    ----------
+    types
+        Of inputs, target and extras.
+    extras
+        What comes after the target, see :class:`aeframe.train.data.Batch`.
+
+    Returns
+    -------
+    graph, counts
+        The training graph, and how many terms each metric has.
+
+    Raises
+    ------
+    ArgumentError
+        When the model does not take that many inputs.
+    GradientError
+        When the loss is not a scalar.
+    """
+    n = len(types) - len(extras)
+    names = [*names_of(n), *extras]
+    inputs = [without_truth(t(name=name)) for t, name in zip(types, names, strict=True)]
+    *arguments, target = inputs[:n]
+    _require_arguments(module, arguments)
+    given = dict(zip(extras, inputs[n:], strict=True))
+    rows = types[0].shape[0]
+    mask, weight, emphasis = _weights(given, rows, module.find_dtype())
+    with tracing() as trace, plain_errors():
+        prediction = module(*arguments)
+        cost = loss(prediction, target, **_named(emphasis))
+        terms = [m.terms(prediction, target, **_named(weight)) for m in metrics]
+    if not isinstance(cost, Variable) or not is_float(cost) or cost.type.ndim != 0:
+        raise GradientError(
+            f"the loss {getattr(loss, '__name__', loss)} is not a scalar",
+            expected="one floating-point number for a batch",
+            got=str(getattr(cost, "type", type(cost).__name__)),
+            fix="take `.mean()` of it",
+        )
+    total = at.as_tensor(rows) if emphasis is None else emphasis.sum()
+    outputs = (cost, total.astype(cost.type.dtype), *(t for each in terms for t in each))
+    graph = interpret(Graph(tuple(inputs), outputs, dict(trace.updates)))
+    counts = tuple(map(len, terms))
+    return (graph if mask is None else mask_rows(graph, mask)), counts
+
+
+def _require_arguments(module: Module, arguments: Sequence[Variable]) -> None:
+    try:
+        inspect.signature(module.__call__).bind(*arguments)
+    except TypeError as error:
+        raise ArgumentError(
+            f"{type(module).__name__} does not take {len(arguments)} inputs: {error}",
+            expected="its inputs, then the target",
+            got=f"{len(arguments) + 1} arrays",
+            fix="pass weights as `sample_weight`, or in batches as `((x, ...), y, weight)`",
+        ) from error
+
+
+def _named(weight: Variable | None) -> dict[str, Variable]:
+    return {} if weight is None else {"weight": weight}
+
+
+def _weights(given: Mapping[str, Variable], n: int, dtype: str) -> list[Variable | None]:
+    """Of rows (0 where they are padding), for metrics, for the loss; ``None`` where all are 1."""
+    mask = at.lt(np.arange(n), given[ROWS]).astype(dtype) if ROWS in given else None
+    weight = _product(given.get(WEIGHT), mask)
+    return [mask, weight, _product(weight, given.get(CLASS_WEIGHT))]
+
+
+def _product(a: Variable | None, b: Variable | None) -> Variable | None:
+    """(n,) or (n, t), times (n,) or (n, t)."""
+    if a is None or b is None:
+        return b if a is None else a
+    ndim = max(a.type.ndim, b.type.ndim)
+    return at.shape_padright(a, ndim - a.type.ndim) * at.shape_padright(b, ndim - b.type.ndim)
+
+
+def takes_weight(function: Callable[..., Any]) -> bool:
+    """Whether a loss, or the terms of a metric, have a parameter called ``weight``.
+
+    >>> takes_weight(lambda prediction, target: None)
+    False
+    """
+    try:
+        return "weight" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a builtin that does not say
+        return False
+
+
+def trained(module: Module, graph: Graph) -> dict[str, Parameter]:
+    """The parameters of ``module`` that are in ``graph`` and not frozen, by path.
+
+    Raises
+    ------
+    StateError
+        When there are none.
+    """
+    used = set(cells(graph.results))
+    found = {
+        p: c
+        for p, c in module.store.items()
+        if isinstance(c, Parameter) and c.trainable and c in used
+    }
+    if not found:
+        raise StateError(
+            "there is nothing to train",
+            path=type(module).__name__,
+            fix="make a Parameter of what is to be learned, or unfreeze some",
+        )
+    return found
+
+
+def with_step(graph: Graph, module: Module, optimizer: Optimizer) -> Graph:
+    """``graph`` with one optimizer step among its updates, on the unconstrained scale."""
+    parameters = trained(module, graph)
+    optimizer.prepare(parameters)
+    free = {c: c.support.inverse(c, at) for c in parameters.values()}
+    bounded = {c: c.support.forward(u) for c, u in free.items() if u is not c}
+    cost = graph.replay(bounded).outputs[0] if bounded else graph.outputs[0]
+    gradients = grad(cost, list(free.values()))
+    moved, slots = optimizer.updates(list(parameters), list(free.values()), gradients)
+    values = {c: c.support.forward(u) for c, u in zip(parameters.values(), moved, strict=True)}
+    return Graph(graph.inputs, graph.outputs, {**graph.updates, **values, **slots})
+
+
+def checks_of(graph: Graph) -> list[Check]:
+    """What the typed Ops that take data directly have to say about it."""
+    position = {v: i for i, v in enumerate(graph.inputs)}
+
+    def check(node: Apply, index: int, place: int) -> Check:
+        return lambda arrays: node.op.validate(node, index, arrays[place])
+
+    return [
+        check(node, index, position[v])
+        for node in toposort(graph.results)
+        if isinstance(node.op, TypedOp) and type(node.op).validate is not TypedOp.validate
+        for index, v in enumerate(node.inputs)
+        if v in position
+    ]
