@@ -14,7 +14,7 @@ import aesara
 import aesara.tensor as at
 from aesara.graph.basic import Variable
 
-from aeframe.core.errors import DtypeError, GradientError, ShapeError
+from aeframe.core.errors import DtypeError, ShapeError
 from aeframe.core.graph import Merger, replay
 from aeframe.core.ops import TypedOp, require_ndim, require_size
 from aeframe.core.shapes import concrete, shape_text
@@ -122,15 +122,14 @@ class RecurrentOp(TypedOp):
     ) -> list[Variable | None]:
         """A scan from the last step to the first, then one product for each weight.
 
-        Raises
-        ------
-        GradientError
-            When what is saved for the pullback is differentiated itself.
+        What is saved has gradients only in second derivatives; the body is differentiated then.
         """
+        if any(g is not None for g in cotangents[1 + self.states :]):
+            return list(super().pullback(inputs, outputs, cotangents))
         x, w, v, _, *rest = inputs
         k, u, masks = self.states, v.type.shape[0], [self.ordered(m) for m in rest[self.states :]]
         history, saved = outputs[1 + k : 1 + 2 * k], outputs[1 + 2 * k :]
-        dy, *last = self.used(cotangents)
+        dy, *last = cotangents[: 1 + k]
         before = [at.concatenate([s[None], h[:-1]]) for s, h in zip(rest, history, strict=False)]
         dys = [] if dy is None else [self.ordered(dy)]
         start = [at.zeros_like(s) if g is None else g for s, g in zip(rest, last, strict=False)]
@@ -162,16 +161,6 @@ class RecurrentOp(TypedOp):
             *(s[-1] for s in dstates),
             *(None for _ in masks),
         ]
-
-    def used(self, cotangents: Sequence[Any]) -> Sequence[Any]:
-        """The cotangents of y and of the last states; there may be no others."""
-        if any(g is not None for g in cotangents[1 + self.states :]):
-            raise GradientError(
-                f"the states that {self} saves for its pullback have no gradient of their own",
-                path=current_path(),
-                fix="use the first outputs: the sequence and the last states",
-            )
-        return cotangents[: 1 + self.states]
 
 
 class SimpleRNNOp(RecurrentOp):

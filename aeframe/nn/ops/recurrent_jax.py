@@ -38,8 +38,11 @@ def forward(node: Apply) -> Callable[..., Any]:
     return call
 
 
-def backward(node: Apply) -> Callable[..., Any]:
-    """The scan back over time of the Apply of its Pullback; weights' gradients add up inside."""
+def backward(node: Apply) -> Callable[..., Any] | None:
+    """The scan back over time of the Apply of its Pullback; weights' gradients add up inside.
+
+    Not where what is saved is differentiated, in second derivatives.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -47,6 +50,8 @@ def backward(node: Apply) -> Callable[..., Any]:
     op: RecurrentOp = pullback.op
     u, k = node.inputs[2].type.shape[0], op.states
     n_inputs, n_outputs = pullback.n_inputs, pullback.n_outputs
+    if max(pullback.seeds) > k:
+        return None
 
     def call(*arguments: Any) -> tuple[Any, ...]:
         x, w, v, b, *rest = arguments[:n_inputs]
@@ -54,7 +59,7 @@ def backward(node: Apply) -> Callable[..., Any]:
         cotangents: list[Any] = [None] * n_outputs
         for j, g in zip(pullback.seeds, arguments[n_inputs + n_outputs :], strict=True):
             cotangents[j] = g
-        dy, *last = op.used(cotangents)
+        dy, *last = cotangents[: 1 + k]
         history, saved = outputs[1 + k : 1 + 2 * k], outputs[1 + 2 * k :]
         before = [jnp.concatenate([s[None], h[:-1]]) for s, h in zip(rest, history, strict=False)]
         # transposed once, not at every step, which XLA has to be told
