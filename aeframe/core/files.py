@@ -6,10 +6,13 @@ anything that the file names. Writes are atomic: a file is whole or it is the on
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import tempfile
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -173,8 +176,9 @@ class _Decoder:
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write ``data`` to ``path``, or leave what was there: never half a file."""
     target = Path(path)
+    prefix = f".{target.name}.partial-"
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix)
     except OSError as error:
         raise FileError(
             f"cannot write here: {error.strerror}",
@@ -191,10 +195,19 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
+        _remove_stale(target.parent, prefix)
     except OSError as error:
         raise FileError(f"cannot write here: {error.strerror}", path=str(target)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_stale(folder: Path, prefix: str) -> None:
+    """Remove what writers left behind that were killed more than an hour ago."""
+    for left in folder.glob(glob.escape(prefix) + "*"):
+        with suppress(FileNotFoundError):  # another writer has just finished with it
+            if time.time() - left.stat().st_mtime > 3600:
+                left.unlink()
 
 
 def save(module: Structure, path: str | os.PathLike[str]) -> None:

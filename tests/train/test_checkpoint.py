@@ -1,5 +1,7 @@
 """Checkpoints: training goes on bit for bit, within an epoch too; wrong files are refused."""
 
+import os
+
 import numpy as np
 import pytest
 from safetensors.numpy import save as to_bytes
@@ -111,10 +113,17 @@ def test_the_best_is_kept_and_read(tmp_path):
     np.testing.assert_array_equal(loaded(X), second(X))
 
 
-@pytest.fixture
-def saved(tmp_path):
-    path = tmp_path / "run"
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp("written") / "run"
     fit(network(), callbacks=[ae.ModelCheckpoint(path)], epochs=1)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def saved(written, tmp_path):
+    path = tmp_path / "run"
+    path.write_bytes(written)
     return path
 
 
@@ -177,6 +186,15 @@ def test_wrong_files(case, saved):
     with pytest.raises(FileError, match=words) as caught:
         wrong(saved)
     assert caught.value.path.startswith(str(saved))
+
+
+def test_what_killed_writers_left_is_removed(tmp_path):
+    old, new = (tmp_path / f".run.partial-{name}" for name in ("old", "new"))
+    old.touch()
+    new.touch()
+    os.utime(old, (0, 0))
+    compiled().fit(X, T, callbacks=[ae.ModelCheckpoint(tmp_path / "run")], progress=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [new.name, "run"]
 
 
 def test_a_folder_that_is_not_there(tmp_path):
