@@ -17,7 +17,13 @@ from aesara.tensor.subtensor import Subtensor
 from aeframe.core.ops import TypedOp
 from aeframe.core.shapes import is_tensor, type_text
 
-_WORDS = {"mul": "multiply", "sub": "subtract", "true_divide": "divide", "true_div": "divide"}
+_WORDS = {
+    "mul": "multiply",
+    "sub": "subtract",
+    "true_divide": "divide",
+    "true_div": "divide",
+    "second": "fill",
+}
 _LONGEST = 60  # characters of a value; an outlined graph is no caption
 
 
