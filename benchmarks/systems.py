@@ -113,14 +113,16 @@ class System:
         return importlib.import_module(self.module).build(task, self.backend, data)
 
 
-def _aesara_cache(folder: str) -> dict[str, str]:
+def _our_cache(folder: str) -> dict[str, str]:
+    """Where JAX's programs, Numba's, the native kernels and Aesara's C code are kept."""
     flags = [os.environ.get("AESARA_FLAGS", ""), f"base_compiledir={folder}"]
-    return {"AESARA_FLAGS": ",".join(flag for flag in flags if flag)}
+    return {"AESARA_FLAGS": ",".join(flag for flag in flags if flag), "XDG_CACHE_HOME": folder}
 
 
 SYSTEMS = (
-    System("aeframe", "jax", "ours", "aeframe"),
-    System("aeframe", "c", "ours", "aeframe", _aesara_cache),
+    System("aeframe", "jax", "ours", "aeframe", _our_cache),
+    System("aeframe", "c", "ours", "aeframe", _our_cache),
+    System("aeframe", "numba", "ours", "numba", _our_cache),
     System("torch", "eager", "peers_torch", "torch"),
     System("torch", "compile", "peers_torch", "torch", lambda d: {"TORCHINDUCTOR_CACHE_DIR": d}),
     System("flax", "jax", "peers_flax", "flax"),
