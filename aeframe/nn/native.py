@@ -10,6 +10,7 @@ from aesara.graph.basic import Apply, Variable
 from aeframe.backends.native import Kernel, claim
 from aeframe.nn.ops.convolve import Conv2DOp, ConvKernel2DOp, ConvTranspose2DOp
 from aeframe.nn.ops.linear import DenseOp
+from aeframe.nn.ops.normalize import BatchNormOp
 from aeframe.nn.ops.pool import MaxPool2DOp
 
 # Below this many multiplications a product of XLA's costs less than calling a kernel.
@@ -122,3 +123,29 @@ def max_pool_gradient(node: Apply) -> list[Kernel] | None:
     x, y, _ = node.inputs
     sizes = _pool_sizes(node.op.op, x, y)
     return None if sizes is None else [Kernel("max_pool_gradient", (0, 1, 2), (0,), sizes)]
+
+
+def _rows(x: Variable) -> tuple[int, int] | None:
+    """How many rows batch normalization sees, and how long they are."""
+    *lead, c = x.type.shape
+    return (prod(lead), c) if prod(lead) * c >= SMALLEST else None
+
+
+@claim(BatchNormOp)
+def batch_norm(node: Apply) -> list[Kernel] | None:
+    """One pass for the moments, one for the result; XLA sums columns entry by entry."""
+    sizes, op = _rows(node.inputs[0]), node.op
+    if sizes is None:
+        return None
+    return [Kernel("batch_norm", (0, 1, 2, 3, 4), (0, 1, 2), sizes, (op.momentum, op.epsilon))]
+
+
+@claim(BatchNormOp, pullback=True)
+def batch_norm_gradient(node: Apply) -> list[Kernel] | None:
+    """One pass for all sums, one for the gradient of the input."""
+    sizes, op = _rows(node.inputs[0]), node.op
+    if sizes is None or op.seeds != (0,) or max(op.wrt) > 2:
+        return None
+    inputs, outputs = (0, 1, len(node.inputs) - 1), tuple(range(len(node.outputs)))
+    wanted = (*sizes, *_wanted(node))
+    return [Kernel("batch_norm_gradient", inputs, outputs, wanted, (op.op.epsilon,))]

@@ -18,6 +18,7 @@ from aeframe.core.graph import Graph
 from aeframe.nn import native as layers
 from aeframe.nn.ops.convolve import Conv2DOp, ConvKernel2DOp, ConvTranspose2DOp
 from aeframe.nn.ops.linear import DenseOp
+from aeframe.nn.ops.normalize import BatchNormOp
 from aeframe.nn.ops.pool import MaxPool2DOp
 from aeframe.train import native as updates
 from aeframe.train.ops import AdamOp, SGDOp
@@ -148,6 +149,22 @@ def test_max_pool(case, backend):
     (x,) = normal(shape)
     x = np.round(x)  # with ties
     agree(with_gradients(MaxPool2DOp(window, stride, padding), x), [x], backend, claimed=2)
+
+
+@pytest.mark.usefixtures("eager_claims")
+@pytest.mark.parametrize(
+    "shape, backend",
+    [((2, 1), "jax"), ((7, 5), "jax"), ((3, 21, 20, 37), "jax"), ((3, 21, 20, 37), "c")],
+)
+def test_batch_norm(shape, backend):
+    c = shape[-1]
+    x, scale, shift, mean, variance = normal(shape, (c,), (c,), (c,), (c,))
+    arrays = [100 + 3 * x, scale, shift, mean, variance**2]
+    inputs = symbols(*arrays)
+    made = BatchNormOp(0.9, 1e-2)(*inputs)
+    (g,) = normal(shape, seed=1)
+    gradients = ae.grad((made[0] * at.constant(g)).sum(), inputs[:3])
+    agree(Graph(tuple(inputs), (*made, *gradients)), arrays, backend, claimed=2, tolerance=2e-4)
 
 
 @pytest.mark.usefixtures("eager_claims")
