@@ -12,7 +12,7 @@ from aeframe.backends.base import (
     to_numpy,
 )
 from aeframe.backends.interrupts import interrupts_between, interrupts_wait
-from aeframe.backends.jax_mesh import connect
+from aeframe.backends.jax.mesh import connect
 from aeframe.backends.run import as_array, program_for, require_finite, run
 
 __all__ = [

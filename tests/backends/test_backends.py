@@ -138,7 +138,7 @@ def test_unknown_and_missing_backends_say_what_to_do():
 
 
 def test_missing_library_is_one_clear_error(monkeypatch):
-    monkeypatch.setattr("aeframe.backends.jax.find_spec", lambda name: None)
+    monkeypatch.setattr("aeframe.backends.jax.backend.find_spec", lambda name: None)
     assert diagnose("jax") == Diagnosis(False, "JAX is not installed", "pip install jax")
     with pytest.raises(BackendError, match="pip install jax"):
         ae.Backend("jax")
@@ -272,8 +272,8 @@ def test_a_graph_in_pieces_gives_the_same(monkeypatch):
     outputs = [h, *grad(h.sum(), [x])]
     data, found = np.array([0.1, -0.2, 0.3]), []
     for largest in (4000, 10):
-        monkeypatch.setattr("aeframe.backends.jax.LARGEST", largest)
-        monkeypatch.setattr("aeframe.backends.jax.SEGMENT", 7)
+        monkeypatch.setattr("aeframe.backends.jax.backend.LARGEST", largest)
+        monkeypatch.setattr("aeframe.backends.jax.backend.SEGMENT", 7)
         count.value = np.zeros(3)
         program = ae.Backend("jax").compile([x], outputs, {count: count + x})
         program(data)

@@ -12,7 +12,7 @@ import pytest
 
 import aeframe as ae
 from aeframe.backends import connect
-from aeframe.backends.jax_mesh import Placement
+from aeframe.backends.jax.mesh import Placement
 from aeframe.core.errors import ArgumentError, ShapeError
 
 LAYOUT = {"hidden.w": (None, "model"), "hidden.b": ("model",), "out.w": ("model", None)}

@@ -36,7 +36,7 @@ def test_steps_together_are_steps_alone(backend):
 
 
 def test_a_graph_in_pieces_is_repeated_too(monkeypatch):
-    monkeypatch.setattr("aeframe.backends.jax.LARGEST", 5)
+    monkeypatch.setattr("aeframe.backends.jax.backend.LARGEST", 5)
     x, total = at.TensorType("float64", (2,))("x"), State(np.zeros(2))
     h = x
     for _ in range(9):

@@ -2,7 +2,7 @@
 
 Aesara's own driver is not used: its rewrites take longer than XLA's and gain nothing here. Each
 Apply is translated by Aesara's dispatch or by the implementations in
-:mod:`aeframe.backends.jax_ops`, and XLA sees the whole graph at once.
+:mod:`aeframe.backends.jax.ops`, and XLA sees the whole graph at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aesara.tensor.random.op import RandomVariable
 
 from aeframe.backends.base import Backend, Diagnosis, Executable, Mapped, implementation
 from aeframe.backends.cache import keep_programs
-from aeframe.backends.jax_mesh import Placement, Spread
+from aeframe.backends.jax.mesh import Placement, Spread
 from aeframe.core.cells import Cell, RandomState
 from aeframe.core.errors import ArgumentError, UnsupportedError
 from aeframe.core.graph import Graph, toposort
@@ -42,7 +42,7 @@ class JaxBackend(Backend):
         JAX has one cache in a process: the last folder named counts.
     mesh, layout
         Devices to spread over, and how cells lie on them: see
-        :class:`aeframe.backends.jax_mesh.Placement`. Batches are split along the axis ``data``.
+        :class:`aeframe.backends.jax.mesh.Placement`. Batches are split along the axis ``data``.
 
     Raises
     ------
@@ -263,10 +263,10 @@ def _translate(node: Apply) -> Callable[..., Any]:
         return lambda *values: tuple(inner(values))
     from aesara.link.jax.dispatch import jax_funcify
 
-    import aeframe.backends.jax_linalg
-    import aeframe.backends.jax_ops
-    import aeframe.backends.jax_random
-    import aeframe.backends.jax_scan  # noqa: F401 (they repair the dispatch before it is used)
+    import aeframe.backends.jax.linalg
+    import aeframe.backends.jax.ops
+    import aeframe.backends.jax.random
+    import aeframe.backends.jax.scan  # noqa: F401 (they repair the dispatch before it is used)
 
     try:
         call = jax_funcify(node.op, node=node)

@@ -18,7 +18,7 @@ from aesara.graph.basic import Apply, Constant, Variable
 from aesara.link.jax.dispatch import jax_funcify
 from aesara.scan.op import Scan
 
-from aeframe.backends.jax import evaluator
+from aeframe.backends.jax.backend import evaluator
 from aeframe.core.errors import UnsupportedError
 from aeframe.core.graph import Graph
 from aeframe.core.shapes import specialize
