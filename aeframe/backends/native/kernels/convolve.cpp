@@ -94,21 +94,25 @@ void gradient_x(const Shape& s, const float* g, const float* weight, const float
 
 // Sums over all pixels, in pieces whose number does not depend on the team.
 void gradient_w(const Shape& s, const float* x, const float* g, float* dw) {
-  constexpr int64_t enough = 16;
+  constexpr int64_t enough = 8;
   const int64_t rows = s.taps() * s.in(), size = rows * s.out(), down = ceil_div(rows, BLOCK);
   for (int64_t group = 0; group < s.groups; ++group) {
     const PatchesTransposed patches{s.patches(x, group)};
     const Right right{g + group * s.out(), s.o};
     const int64_t pixels = patches.all.count();
     const int64_t pieces = std::clamp<int64_t>(pixels / DEPTH, 1, ceil_div(enough, down));
-    const Buffer sums(pieces * size);
+    const bool direct = pieces == 1;
+    const Buffer sums(direct ? 0 : pieces * size);
+    float* all = direct ? dw + group * s.out() : sums.get();
+    const int64_t stride = direct ? s.o : s.out();
     parallel(down * pieces, [&](int64_t task) {
       const Range i = piece_of(rows, down, 1, task % down);
       const Range p = piece_of(pixels, pieces, 1, task / down);
-      float* mine = sums.get() + task / down * size;
-      product(i, {0, s.out()}, p, patches, right,
-              [&](int64_t r) { return mine + r * s.out(); }, nullptr);
+      float* mine = all + task / down * size;
+      product(i, {0, s.out()}, p, patches, right, [&](int64_t r) { return mine + r * stride; },
+              nullptr);
     });
+    if (direct) continue;
     parallel(down, [&](int64_t task) {
       const Range i = piece_of(rows, down, 1, task);
       for (int64_t r = i.begin; r < i.end; ++r) {
