@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from operator import is_
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from aesara.tensor.type import TensorType
@@ -14,7 +16,7 @@ from aeframe.core.cells import Cell
 from aeframe.core.errors import DataError, DtypeError
 from aeframe.core.module import Module, is_array, lower_with_reports, unflatten
 from aeframe.core.places import without_truth
-from aeframe.core.structure import walk
+from aeframe.core.structure import Structure, walk
 from aeframe.rewrites import inference, interpret
 
 T = TypeVar("T")
@@ -96,15 +98,51 @@ def _plain(part: Any) -> Any:
     return id(part)
 
 
+@dataclass
+class _Kept:
+    """What was made for a Module, and how the Module was then.
+
+    ``parts`` holds every object and container of the tree with what was in it: as long as these
+    are the very same objects, the fingerprint need not be taken again.
+    """
+
+    made: Any
+    fingerprint: tuple[Any, ...]
+    parts: list[tuple[Any, list[Any]]]
+
+    @classmethod
+    def of(cls, module: Module, made: Any) -> Self:
+        """``made``, for ``module`` as it is now."""
+        parts = [part for _, part in walk(module) if isinstance(part, Structure | list | dict)]
+        return cls(made, fingerprint(module), [(part, _inner(part)) for part in parts])
+
+    def holds(self, module: Module) -> bool:
+        """Whether ``module`` has the structure that it had then."""
+        if all(_same(_inner(part), inner) for part, inner in self.parts):
+            return True
+        return self.fingerprint == fingerprint(module)
+
+
+def _inner(part: Any) -> list[Any]:
+    if isinstance(part, list):
+        return part.copy()
+    if isinstance(part, dict):
+        return [*part, *part.values()]
+    return [value for name, value in vars(part).items() if name[0] != "_"]
+
+
+def _same(a: list[Any], b: list[Any]) -> bool:
+    return len(a) == len(b) and all(map(is_, a, b))
+
+
 def cached(module: Module, key: Sequence[Any], backend: Backend, make: Callable[[], T]) -> T:
     """What ``make`` returns, made again only when the structure of ``module`` has changed."""
     full = (*key, backend.name, repr(backend.options))
-    programs = module.__dict__.setdefault("_programs", {})
-    found = programs.get(full)
-    if found is None or found[0] != fingerprint(module):
+    kept: dict[Any, _Kept] = module.__dict__.setdefault("_programs", {})
+    if full not in kept or not kept[full].holds(module):
         made = make()
-        found = programs[full] = (fingerprint(module), made)
-    return found[1]
+        kept[full] = _Kept.of(module, made)
+    return kept[full].made
 
 
 def program_for(
@@ -114,7 +152,10 @@ def program_for(
     kwargs: Mapping[str, Any],
     backend: Backend,
 ) -> tuple[Program, Any]:
-    """The compiled method for symbolic arguments, in the inference phase, and its nesting."""
+    """The compiled method for symbolic arguments, in the inference phase, and its nesting.
+
+    Cells that have no value yet get their first one (seed 0).
+    """
 
     def symbol(value: Any) -> Any:
         return without_truth(value()) if isinstance(value, TensorType) else value
@@ -126,6 +167,7 @@ def program_for(
         for i, v in enumerate(graph.inputs):
             v.name = f"input {i}" if v.name is None else v.name
         graph = inference(interpret(graph))
+        module.init()
         return backend.compile(graph.inputs, graph.outputs, dict(graph.updates)), made
 
     return cached(module, (method, repr(args), repr(kwargs)), backend, make)
@@ -140,7 +182,7 @@ def run(
 ) -> Any:
     """The result of a graph method on arrays, as NumPy arrays nested like the symbolic result.
 
-    A new shape compiles once. Cells that have no value yet get their first one (seed 0).
+    A new shape compiles once.
     """
     chosen = as_backend(backend or getattr(module, "_backend", None))
     dtype = module.find_dtype()
@@ -157,6 +199,5 @@ def run(
     named = {k: typed(v, k) for k, v in kwargs.items()}
     program, made = program_for(module, method, types, named, chosen)
     module._last_call = (method, types)  # type: ignore[attr-defined]
-    module.init()
     outputs = program(*arrays)
     return unflatten(made, iter([to_numpy(v) for v in outputs]))
