@@ -8,9 +8,9 @@ from aeframe.backends.base import (
     backend_names,
     current_backend,
     diagnose,
-    implement,
     to_numpy,
 )
+from aeframe.backends.claims import implement
 from aeframe.backends.interrupts import interrupts_between, interrupts_wait
 from aeframe.backends.jax.mesh import connect
 from aeframe.backends.run import as_array, program_for, require_finite, run

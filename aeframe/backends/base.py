@@ -16,6 +16,7 @@ import numpy as np
 from aesara.graph.basic import Apply, Variable
 from aesara.tensor.type import TensorType
 
+from aeframe.backends.claims import implementation
 from aeframe.backends.interrupts import interrupts_wait
 from aeframe.core.cells import Cell, cells
 from aeframe.core.errors import (
@@ -29,8 +30,8 @@ from aeframe.core.errors import (
 )
 from aeframe.core.expand import expand, trim
 from aeframe.core.graph import Graph, replay, require_leaves, toposort
-from aeframe.core.ops import IntermediateType, Pullback
-from aeframe.core.shapes import compatible, is_tensor, shape_text, specialize
+from aeframe.core.ops import IntermediateType
+from aeframe.core.shapes import compatible, shape_text, specialize
 
 BUILT_IN = {
     "jax": "aeframe.backends.jax:JaxBackend",
@@ -354,44 +355,6 @@ def _refuse_leftovers(graph: Graph, backend: Backend) -> None:
                 raise IntermediateError(
                     f"{node.op} depends on a free {v.type.name}", fix="give it a value"
                 )
-
-
-Make = Callable[[Apply], Callable[..., Any] | None]
-_IMPLEMENTATIONS: dict[tuple[str, type, bool], list[Make]] = {}
-
-
-def implement(backend: str, op: type, *, pullback: bool = False) -> Callable[[Any], Any]:
-    """Register how a backend runs a typed Op itself: ``make(node) -> callable`` or ``None``.
-
-    ``make`` is called for each Apply with its concrete types; it returns ``None`` where what was
-    registered before does better, and in the end the expanded body. The last to be registered is
-    asked first.
-
-    Parameters
-    ----------
-    backend
-        Its name.
-    op
-        The class of the Op.
-    pullback
-        Whether the claim is for the Op's gradient instead: the Applies of the
-        :class:`~aeframe.core.Pullback` of such Ops.
-    """
-
-    def add(make: Make) -> Any:
-        _IMPLEMENTATIONS.setdefault((backend, op, pullback), []).append(make)
-        return make
-
-    return add
-
-
-def implementation(backend: str, node: Apply) -> Callable[..., Any] | None:
-    """The callable that ``backend`` has for the Apply ``node``, if it has one."""
-    pullback = isinstance(node.op, Pullback)
-    makers = _IMPLEMENTATIONS.get((backend, type(node.op.op if pullback else node.op), pullback))
-    if makers is None or any(is_tensor(v) and None in v.type.shape for v in node.inputs):
-        return None
-    return next((found for make in reversed(makers) if (found := make(node)) is not None), None)
 
 
 def backend_names() -> list[str]:

@@ -11,7 +11,8 @@ import numpy as np
 from aesara.graph.basic import Apply, Variable
 from aesara.tensor.random.type import RandomGeneratorType
 
-from aeframe.backends.base import Backend, Diagnosis, Executable, implementation
+from aeframe.backends.base import Backend, Diagnosis, Executable
+from aeframe.backends.claims import implementation
 from aeframe.compat import compile_cache_is_cold
 from aeframe.core.cells import Cell, RandomState
 from aeframe.core.graph import Graph

@@ -18,8 +18,9 @@ import numpy as np
 from aesara.graph.basic import Apply, Constant, Variable
 from aesara.tensor.random.op import RandomVariable
 
-from aeframe.backends.base import Backend, Diagnosis, Executable, Mapped, implementation
+from aeframe.backends.base import Backend, Diagnosis, Executable, Mapped
 from aeframe.backends.cache import keep_programs
+from aeframe.backends.claims import implementation
 from aeframe.backends.jax.mesh import Placement, Spread
 from aeframe.core.cells import Cell, RandomState
 from aeframe.core.errors import ArgumentError, UnsupportedError

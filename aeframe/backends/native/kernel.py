@@ -12,7 +12,7 @@ from aesara.graph.basic import Apply, Variable
 from aesara.graph.op import Op
 from numpy.typing import NDArray
 
-from aeframe.backends.base import implement
+from aeframe.backends.claims import implement
 from aeframe.backends.native.build import Library, library
 from aeframe.core.shapes import is_tensor
 

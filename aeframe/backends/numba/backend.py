@@ -24,8 +24,9 @@ import numpy as np
 from aesara.graph.basic import Variable
 from aesara.scan.op import Scan
 
-from aeframe.backends.base import Backend, Diagnosis, Executable, implementation
+from aeframe.backends.base import Backend, Diagnosis, Executable
 from aeframe.backends.cache import cache_folder
+from aeframe.backends.claims import implementation
 from aeframe.core.cells import Cell, RandomState
 from aeframe.core.expand import expand
 from aeframe.core.graph import Graph
