@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import aeframe as ae
-from aeframe.backends import base, native
+from aeframe.backends import claims, native
 from aeframe.backends.native import build, kernel
 from aeframe.core.expand import expand
 from aeframe.core.graph import Graph
@@ -317,4 +317,4 @@ def test_the_kernel_op_of_aesara_is_equal_by_its_kernel():
 
 
 def test_claims_are_asked_in_turn():
-    assert ("jax", ConvKernel2DOp, False) in base._IMPLEMENTATIONS
+    assert ("jax", ConvKernel2DOp, False) in claims._IMPLEMENTATIONS

@@ -6,7 +6,6 @@ import atexit
 import ctypes
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 import aesara
 
 from aeframe.backends.base import Diagnosis
+from aeframe.backends.cache import cache_folder, processor
 
 SOURCES = Path(__file__).parent / "kernels"
 FLAGS = ("-std=c++20", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC")
@@ -98,7 +98,7 @@ def _key(compiler: str) -> str:
         [*compiler.split(), "--version"], capture_output=True, check=True, timeout=PATIENCE
     )
     digest = hashlib.sha256(told.stdout)
-    for part in (*FLAGS, version("jaxlib"), platform.machine(), _processor()):
+    for part in (*FLAGS, version("jaxlib"), processor()):
         digest.update(f"{part}\n".encode())
     for file in sorted(SOURCES.iterdir()):
         digest.update(file.name.encode())
@@ -106,29 +106,17 @@ def _key(compiler: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _processor() -> str:
-    """What tells processors with other instructions apart."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
-
-
 def _cached(compiler: str, key: str) -> Path:
     """The library in the user's cache or, where that cannot be written, in a folder of its own."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "aeframe" / "native"
-    path = folder / f"kernels-{key}.so"
-    if path.exists():
-        return path
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=folder))
-    except OSError:
+    folder = cache_folder("native")
+    if folder is None:
         work = Path(tempfile.mkdtemp(prefix="aeframe-"))
         atexit.register(shutil.rmtree, work, ignore_errors=True)
         return _compile(compiler, work)
+    path = folder / f"kernels-{key}.so"
+    if path.exists():
+        return path
+    work = Path(tempfile.mkdtemp(dir=folder))
     try:
         os.replace(_compile(compiler, work), path)  # whole or not at all, whoever else writes it
     finally:
