@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 from aesara.graph.basic import Apply, Variable
 
 from aeframe.backends.native import Kernel, claim
+from aeframe.nn.ops.attention import AttentionOp
 from aeframe.nn.ops.convolve import Conv2DOp, ConvKernel2DOp, ConvTranspose2DOp
 from aeframe.nn.ops.linear import DenseOp
 from aeframe.nn.ops.normalize import BatchNormOp
@@ -149,3 +151,31 @@ def batch_norm_gradient(node: Apply) -> list[Kernel] | None:
     inputs, outputs = (0, 1, len(node.inputs) - 1), tuple(range(len(node.outputs)))
     wanted = (*sizes, *_wanted(node))
     return [Kernel("batch_norm_gradient", inputs, outputs, wanted, (op.op.epsilon,))]
+
+
+def _heads(op: AttentionOp, inputs: Sequence[Variable], name: str, taken: int) -> list[Kernel]:
+    """The kernel ``name`` for attention without masks: it sees heads behind positions."""
+    (n, h, t, d), (s, e) = inputs[0].type.shape, inputs[2].type.shape[2:]
+    if n * h * t * s * min(d, e) < FEWEST:
+        return []
+    scale = d**-0.5 if op.scale is None else op.scale
+    sizes = (n, h, t, s, d, e, int(op.causal))
+    outputs = tuple(range(2 if taken == 3 else 3))
+    return [Kernel(name, tuple(range(taken)), outputs, sizes, (scale,), order=(0, 2, 1, 3))]
+
+
+@claim(AttentionOp)
+def attention(node: Apply) -> list[Kernel] | None:
+    """A head at a time, whose scores stay in the cache; what a causal mask hides is left out."""
+    if len(node.inputs) > 3:
+        return None
+    return _heads(node.op, node.inputs, "attention", 3)
+
+
+@claim(AttentionOp, pullback=True)
+def attention_gradient(node: Apply) -> list[Kernel] | None:
+    """The same for all gradients, from the weights."""
+    op = node.op
+    if op.n_inputs > 3 or op.seeds != (0,) or op.wrt != (0, 1, 2):
+        return None
+    return _heads(op.op, node.inputs, "attention_gradient", 6)

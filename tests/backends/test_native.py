@@ -16,6 +16,7 @@ from aeframe.backends.native import build, kernel
 from aeframe.core.expand import expand
 from aeframe.core.graph import Graph
 from aeframe.nn import native as layers
+from aeframe.nn.ops.attention import AttentionOp
 from aeframe.nn.ops.convolve import Conv2DOp, ConvKernel2DOp, ConvTranspose2DOp
 from aeframe.nn.ops.linear import DenseOp
 from aeframe.nn.ops.normalize import BatchNormOp
@@ -318,3 +319,45 @@ def test_the_kernel_op_of_aesara_is_equal_by_its_kernel():
 
 def test_claims_are_asked_in_turn():
     assert ("jax", ConvKernel2DOp, False) in claims._IMPLEMENTATIONS
+
+
+# causal, scale, then n, h, t, s, d, e
+HEADS = [
+    (False, None, (1, 1, 1, 1, 1, 1)),
+    (True, None, (2, 3, 5, 5, 3, 7)),
+    (True, 0.3, (1, 2, 29, 61, 33, 17)),
+    (True, None, (1, 1, 70, 31, 2, 40)),  # the first queries see no key
+    (False, None, (2, 2, 57, 400, 16, 65)),
+    (True, None, (2, 4, 128, 128, 32, 32)),
+]
+
+
+@pytest.mark.usefixtures("eager_claims")
+@pytest.mark.parametrize("case, backend", [*((c, "jax") for c in HEADS), (HEADS[1], "c")], ids=str)
+def test_attention(case, backend):
+    causal, scale, (n, h, t, s, d, e) = case
+    arrays = normal((n, h, t, d), (n, h, s, d), (n, h, s, e))
+    inputs = symbols(*arrays)
+    y, w = AttentionOp(causal, scale).make_node(*inputs).outputs
+    (g,) = normal(y.type.shape, seed=1)
+    gradients = ae.grad((y * at.constant(g)).sum(), inputs)
+    agree(Graph(tuple(inputs), (y, w, *gradients)), arrays, backend, claimed=2)
+
+
+def test_attention_that_the_kernels_do_not_know_is_left_alone():
+    q, factors = symbols(*normal((4, 4, 64, 32), (4, 4, 64, 64)))
+    (mask,) = symbols(np.ones((4, 64), bool))
+    for extra, claimed in (((), 1), ((mask,), 0), ((factors,), 0)):
+        graph = Graph((q, *extra), (AttentionOp()(q, q, q, *extra)[0],))
+        assert kernels_of(graph) == claimed
+
+
+@pytest.mark.usefixtures("eager_claims")
+def test_attention_to_extreme_scores():
+    (x,) = symbols(np.zeros((1, 1, 2, 2), "float32"))
+    made = AttentionOp(scale=1.0).make_node(x, x, x).outputs
+    run = ae.Backend("jax").compile([x], made)
+    y, w = run(np.array([[[[300.0, 0.0], [-300.0, 0.0]]]], "float32"))
+    np.testing.assert_allclose(w[0, 0], np.eye(2), atol=1e-30)
+    y, w = run(np.array([[[[np.nan, 0.0], [1.0, 0.0]]]], "float32"))
+    assert np.isnan(np.asarray(w)).all()

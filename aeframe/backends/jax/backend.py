@@ -21,6 +21,7 @@ from aesara.tensor.random.op import RandomVariable
 from aeframe.backends.base import Backend, Diagnosis, Executable, Mapped
 from aeframe.backends.cache import keep_programs
 from aeframe.backends.claims import implementation
+from aeframe.backends.jax.memory import keep_memory
 from aeframe.backends.jax.mesh import Placement, Spread
 from aeframe.core.cells import Cell, RandomState
 from aeframe.core.errors import ArgumentError, UnsupportedError
@@ -75,6 +76,7 @@ class JaxBackend(Backend):
     ) -> None:
         given = {"cache": cache, "mesh": mesh, "layout": layout}
         super().__init__(name, **{k: v for k, v in given.items() if v not in (..., None)})
+        keep_memory()  # before XLA starts its threads
         import jax
 
         jax.config.update("jax_enable_x64", True)

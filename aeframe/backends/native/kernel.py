@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from aesara.graph.basic import Apply, Variable
 from aesara.graph.op import Op
+from aesara.tensor.type import TensorType
 from numpy.typing import NDArray
 
 from aeframe.backends.claims import implement
@@ -31,6 +32,9 @@ class Kernel:
         The numbers that it needs besides, in the order that its comment names.
     in_place
         Pairs (i, o): the memory of its i-th input may become that of its o-th output.
+    order
+        In which order the axes of arrays lie in memory, where an array has as many axes; by
+        default in their own. Applied twice it gives that back.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Kernel:
     sizes: tuple[int, ...]
     reals: tuple[float, ...] = ()
     in_place: tuple[tuple[int, int], ...] = ()
+    order: tuple[int, ...] = ()
 
 
 Make = Callable[[Apply], Sequence[Kernel] | None]
@@ -94,9 +99,20 @@ def _assemble(
     made: dict[int, Any] = {}
     for kernel in kernels:
         types = [node.outputs[o].type for o in kernel.outputs]
-        results = call(kernel, types, [values[i] for i in kernel.inputs])
+        types = [_in_order(t, kernel) for t in types]
+        results = call(kernel, types, [_in_order(values[i], kernel) for i in kernel.inputs])
+        results = [_in_order(v, kernel) for v in results]
         made.update(zip(kernel.outputs, results, strict=True))
     return tuple(made[o] for o in range(len(node.outputs)))
+
+
+def _in_order(value: Any, kernel: Kernel) -> Any:
+    """An array, a variable or a type with its axes in the order of the kernel."""
+    if value.ndim < 2 or value.ndim != len(kernel.order):
+        return value
+    if isinstance(value, TensorType):
+        return value.clone(shape=tuple(value.shape[i] for i in kernel.order))
+    return value.transpose(*kernel.order)
 
 
 _registered: set[str] = set()

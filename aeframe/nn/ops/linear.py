@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import aesara.tensor as at
@@ -31,12 +32,36 @@ class DenseOp(TypedOp):
 
     def body(self, x: Variable, w: Variable, b: Variable | None = None) -> Variable:
         """One matrix product; leading axes are flattened around it."""
-        if x.type.ndim <= 2:
-            y = at.dot(x, w)
-        else:
-            lead = [x.shape[i] for i in range(x.type.ndim - 1)]
-            y = at.dot(x.reshape((-1, x.shape[-1])), w).reshape((*lead, w.shape[1]))
-        return y if b is None else y + b
+        flat = _matrix(x)
+        y = at.dot(flat, w)
+        y = y if b is None else y + b
+        lead = [x.shape[i] for i in range(x.type.ndim - 1)]
+        return y if flat is x else y.reshape((*lead, w.shape[1]))
+
+    def pullback(
+        self,
+        inputs: Sequence[Variable],
+        outputs: Sequence[Variable],
+        cotangents: Sequence[Variable | None],
+    ) -> list[Variable | None]:
+        """G wᵀ, xᵀ g, 1ᵀ g: XLA sums columns faster as a product."""
+        (x, w, *bias), (g,) = inputs, cotangents
+        assert g is not None
+        if x.type.ndim == 1:
+            return [at.dot(w, g), at.outer(x, g), *(g for _ in bias)]
+        flat, rows = _matrix(x), _matrix(g)
+        dx = at.dot(rows, w.T)
+        ones = at.ones((rows.shape[0],), dtype=g.type.dtype)
+        return [
+            dx if flat is x else dx.reshape(x.shape),
+            at.dot(flat.T, rows),
+            *(at.dot(ones, rows) for _ in bias),
+        ]
+
+
+def _matrix(x: Variable) -> Variable:
+    """``x`` with its leading axes as one."""
+    return x if x.type.ndim <= 2 else x.reshape((-1, x.shape[-1]))
 
 
 class EmbeddingOp(TypedOp):

@@ -5,10 +5,6 @@
 #include <mutex>
 #include <thread>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -102,12 +98,4 @@ int team_size() { return team()->threads; }
 void team_run(int64_t n, Piece run, void* context) { team()->run(n, run, context); }
 
 // Called once, when the library is loaded.
-extern "C" void aeframe_start(int threads) {
-#ifdef __GLIBC__
-  // XLA allocates its temporaries anew in every step. Memory that goes back to the system between
-  // steps costs a page fault for each 4 kB when it comes again: a fifth of a convnet's step.
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-#endif
-  team() = new Team(threads);
-}
+extern "C" void aeframe_start(int threads) { team() = new Team(threads); }
