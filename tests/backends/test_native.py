@@ -359,5 +359,5 @@ def test_attention_to_extreme_scores():
     run = ae.Backend("jax").compile([x], made)
     y, w = run(np.array([[[[300.0, 0.0], [-300.0, 0.0]]]], "float32"))
     np.testing.assert_allclose(w[0, 0], np.eye(2), atol=1e-30)
-    y, w = run(np.array([[[[np.nan, 0.0], [1.0, 0.0]]]], "float32"))
+    _, w = run(np.array([[[[np.nan, 0.0], [1.0, 0.0]]]], "float32"))
     assert np.isnan(np.asarray(w)).all()
