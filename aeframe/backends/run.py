@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from aeframe.backends.base import Backend, Program, as_backend, to_numpy
 from aeframe.core.cells import Cell
+from aeframe.core.checks import Check, checks_of
 from aeframe.core.errors import DataError, DtypeError
 from aeframe.core.module import Module, is_array, lower_with_reports, unflatten
 from aeframe.core.places import without_truth
@@ -151,8 +152,8 @@ def program_for(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     backend: Backend,
-) -> tuple[Program, Any]:
-    """The compiled method for symbolic arguments, in the inference phase, and its nesting.
+) -> tuple[Program, Any, list[Check]]:
+    """The compiled method for symbolic arguments, in the inference phase, its nesting and checks.
 
     Cells that have no value yet get their first one (seed 0).
     """
@@ -160,7 +161,7 @@ def program_for(
     def symbol(value: Any) -> Any:
         return without_truth(value()) if isinstance(value, TensorType) else value
 
-    def make() -> tuple[Program, Any]:
+    def make() -> tuple[Program, Any, list[Check]]:
         inputs = tuple(symbol(a) for a in args)
         named = {k: symbol(v) for k, v in kwargs.items()}
         graph, made, _ = lower_with_reports(module, inputs, named, method)
@@ -168,7 +169,8 @@ def program_for(
             v.name = f"input {i}" if v.name is None else v.name
         graph = inference(interpret(graph))
         module.init()
-        return backend.compile(graph.inputs, graph.outputs, dict(graph.updates)), made
+        program = backend.compile(graph.inputs, graph.outputs, dict(graph.updates))
+        return program, made, checks_of(graph)
 
     return cached(module, (method, repr(args), repr(kwargs)), backend, make)
 
@@ -197,7 +199,9 @@ def run(
 
     types = tuple(typed(a, f"argument {i}") for i, a in enumerate(args))
     named = {k: typed(v, k) for k, v in kwargs.items()}
-    program, made = program_for(module, method, types, named, chosen)
+    program, made, checks = program_for(module, method, types, named, chosen)
     module._last_call = (method, types)  # type: ignore[attr-defined]
+    for check in checks:
+        check(arrays)
     outputs = program(*arrays)
     return unflatten(made, iter([to_numpy(v) for v in outputs]))

@@ -8,24 +8,21 @@ from typing import Any
 
 import aesara.tensor as at
 import numpy as np
-from aesara.graph.basic import Apply, Variable
+from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
 
 from aeframe.core.cells import Parameter, cells
 from aeframe.core.errors import ArgumentError, GradientError, StateError
 from aeframe.core.grad import grad, is_float
-from aeframe.core.graph import Graph, toposort
+from aeframe.core.graph import Graph
 from aeframe.core.module import Module
-from aeframe.core.ops import TypedOp
 from aeframe.core.places import plain_errors, without_truth
 from aeframe.core.trace import tracing
 from aeframe.nn.rules import mask_rows
 from aeframe.rewrites import interpret
-from aeframe.train.data import CLASS_WEIGHT, ROWS, WEIGHT, Arrays, names_of
+from aeframe.train.data import CLASS_WEIGHT, ROWS, WEIGHT, names_of
 from aeframe.train.metrics import Metric
 from aeframe.train.optimizers import Optimizer
-
-Check = Callable[[Arrays], None]
 
 
 def loss_graph(
@@ -159,19 +156,3 @@ def with_step(graph: Graph, module: Module, optimizer: Optimizer) -> Graph:
     moved, slots = optimizer.updates(list(parameters), list(free.values()), gradients)
     values = {c: c.support.forward(u) for c, u in zip(parameters.values(), moved, strict=True)}
     return Graph(graph.inputs, graph.outputs, {**graph.updates, **values, **slots})
-
-
-def checks_of(graph: Graph) -> list[Check]:
-    """What the typed Ops that take data directly have to say about it."""
-    position = {v: i for i, v in enumerate(graph.inputs)}
-
-    def check(node: Apply, index: int, place: int) -> Check:
-        return lambda arrays: node.op.validate(node, index, arrays[place])
-
-    return [
-        check(node, index, position[v])
-        for node in toposort(graph.results)
-        if isinstance(node.op, TypedOp) and type(node.op).validate is not TypedOp.validate
-        for index, v in enumerate(node.inputs)
-        if v in position
-    ]

@@ -15,6 +15,7 @@ from aesara.tensor.type import TensorType
 
 from aeframe.backends import Backend, Program, as_backend, to_numpy
 from aeframe.core.cells import Parameter, Store
+from aeframe.core.checks import Check, checks_of
 from aeframe.core.errors import ArgumentError, StateError
 from aeframe.core.module import Module
 from aeframe.core.structure import walk
@@ -22,7 +23,7 @@ from aeframe.rewrites import inference
 from aeframe.train.callbacks import Callback
 from aeframe.train.checkpoint import save
 from aeframe.train.data import Batch, Feed, Options, Rows, as_feed, given_together, names_of, split
-from aeframe.train.graph import Check, checks_of, loss_graph, takes_weight, with_step
+from aeframe.train.graph import loss_graph, takes_weight, with_step
 from aeframe.train.history import History
 from aeframe.train.loop import Plan, Tally, in_order, run
 from aeframe.train.metrics import Metric

@@ -7,7 +7,7 @@ import pytest
 import aeframe as ae
 from aeframe import nn
 from aeframe.core import Graph, grad
-from aeframe.core.errors import ArgumentError, DtypeError, ShapeError
+from aeframe.core.errors import ArgumentError, DataError, DtypeError, ShapeError
 from aeframe.rewrites import inference
 
 BACKENDS = ("jax", "c", "numba")
@@ -146,3 +146,9 @@ def test_orthogonal_is():
 def test_wrong_uses(wrong, error):
     with pytest.raises(error):
         wrong()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ids_out_of_range_are_refused_wherever_data_are_given(backend):
+    with pytest.raises(DataError, match="out of range"), ae.Backend(backend):
+        nn.Embedding(10, 4)(np.array([[11, -1]]))

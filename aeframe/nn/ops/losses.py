@@ -74,12 +74,13 @@ class _OfLabels(TypedOp):
         if scores.type.ndim == 0:
             require_ndim(self, "scores", scores, 2)
         if labels.type.ndim == scores.type.ndim:
+            column = labels.type.shape[-1] == 1
             raise ShapeError(
-                f"{self} takes class numbers, not one-hot rows",
+                f"{self} takes class numbers, not {'columns' if column else 'one-hot rows'}",
                 path=current_path(),
                 expected=f"{shape_text(scores.type.shape[:-1])} integers",
                 got=shape_text(labels.type.shape),
-                fix="pass `labels.argmax(axis=-1)`",
+                fix="pass `labels[..., 0]`" if column else "pass `labels.argmax(axis=-1)`",
             )
         require_ndim(self, "labels", labels, scores.type.ndim - 1)
         if "int" not in labels.type.dtype:
