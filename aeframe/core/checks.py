@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from aesara.graph.basic import Apply
+from numpy.typing import NDArray
 
 from aeframe.core.graph import Graph, toposort
 from aeframe.core.ops import TypedOp
