@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aesara
 import numpy as np
 from aesara.graph.basic import Apply, Variable
+from aesara.graph.op import Op
 from aesara.tensor.random.type import RandomGeneratorType
 
 from aeframe.backends.base import Backend, Diagnosis, Executable
@@ -67,10 +68,32 @@ class CBackend(Backend):
         return run
 
 
+class ClaimedOp(Op):
+    """A claimed typed Op as an Op of Aesara: its implementation, called on arrays."""
+
+    __props__ = ("op", "types")
+
+    def __init__(self, op: Op, types: tuple[Any, ...], call: Callable[..., Any]) -> None:
+        self.op, self.types, self.call = op, types, call
+
+    def make_node(self, *inputs: Variable) -> Apply:
+        """An Apply of this Op."""
+        return Apply(self, list(inputs), [t() for t in self.types])
+
+    def perform(self, node: Apply, inputs: Sequence[Any], storage: list[list[Any]]) -> None:
+        """Call the implementation; C code needs arrays of the declared dtypes."""
+        made = self.call(*inputs)
+        values = made if isinstance(made, tuple | list) else (made,)
+        for cell, kind, value in zip(storage, self.types, values, strict=True):
+            cell[0] = np.asarray(value, dtype=kind.dtype)
+
+
 def _claimed(node: Apply, inputs: list[Variable]) -> Sequence[Variable] | None:
-    """A transform: what implements a claimed typed Op, called on the Variables."""
+    """A transform: in the place of a claimed typed Op, what implements it."""
     call = implementation("c", node) if isinstance(node.op, TypedOp) else None
-    return call(*inputs) if call is not None else None
+    if call is None:
+        return None
+    return ClaimedOp(node.op, tuple(o.type for o in node.outputs), call).make_node(*inputs).outputs
 
 
 def _is_random(variable: Variable) -> bool:

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import aesara
 import aesara.tensor as at
@@ -309,12 +308,6 @@ def test_a_cache_that_cannot_be_written(monkeypatch, tmp_path):
         assert isinstance(native.library(), native.Library) and product(61, 0)
     finally:
         build.library.cache_clear()
-
-
-def test_the_kernel_op_of_aesara_is_equal_by_its_kernel():
-    call = native.Kernel("dense", (0, 1), (0,), (2, 3, 4, 0))
-    kind = at.TensorType("float32", (2, 4))
-    assert kernel.NativeOp(call, (kind,)) == kernel.NativeOp(replace(call), (kind,))
 
 
 def test_claims_are_asked_in_turn():

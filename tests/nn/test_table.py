@@ -379,7 +379,7 @@ LOSSES = {
 }
 
 CASES = FUNCTIONS | LAYERS | IMAGES | SEQUENCES | LOSSES
-BACKENDS = ["jax", "whole", "python", "c"]
+BACKENDS = ["jax", "whole", "c", pytest.param("python", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from aesara.graph.basic import Apply, Variable
-from aesara.graph.op import Op
+from aesara.graph.basic import Apply
 from aesara.tensor.type import TensorType
 from numpy.typing import NDArray
 
@@ -71,7 +70,7 @@ def claim(op: type, *, pullback: bool = False) -> Callable[[Make], Make]:
             found = kernels(node)
             if not found or not isinstance(library(), Library):
                 return None
-            return lambda *values: _assemble(node, found, values, _call_aesara)
+            return lambda *values: _assemble(node, found, values, _call_on_arrays)
 
         implement("jax", op, pullback=pullback)(on_jax)
         implement("c", op, pullback=pullback)(on_c)
@@ -145,28 +144,11 @@ def _is_one_cpu() -> bool:
     return jax.default_backend() == "cpu" and jax.device_count() == 1
 
 
-class NativeOp(Op):
-    """A kernel as an Op of Aesara, run on NumPy's memory."""
-
-    __props__ = ("kernel", "types")
-
-    def __init__(self, kernel: Kernel, types: tuple[Any, ...]) -> None:
-        self.kernel, self.types = kernel, types
-
-    def make_node(self, *inputs: Variable) -> Apply:
-        """An Apply of this Op."""
-        return Apply(self, list(inputs), [t() for t in self.types])
-
-    def perform(self, node: Apply, inputs: Sequence[Any], storage: list[list[Any]]) -> None:
-        """Call the kernel on contiguous arrays; the outputs are new."""
-        made = [np.empty(t.shape, t.dtype) for t in self.types]
-        call_numpy(self.kernel, [np.ascontiguousarray(v) for v in inputs], made)
-        for cell, value in zip(storage, made, strict=True):
-            cell[0] = value
-
-
-def _call_aesara(kernel: Kernel, types: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
-    return NativeOp(kernel, tuple(types)).make_node(*values).outputs
+def _call_on_arrays(kernel: Kernel, types: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
+    """Into new arrays, from contiguous ones."""
+    made = [np.empty(t.shape, t.dtype) for t in types]
+    call_numpy(kernel, [np.ascontiguousarray(v) for v in values], made)
+    return made
 
 
 def call_numpy(
