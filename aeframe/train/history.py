@@ -78,4 +78,4 @@ class History:
         for epoch in range(self.epochs):
             values = [v[epoch] if epoch < len(v) else None for v in self.logs.values()]
             table.add_row(str(epoch + 1), *("" if v is None else short(v) for v in values))
-        return render(table)
+        return render(table, width=max(100, sum(len(name) + 3 for name in self.logs) + 8))

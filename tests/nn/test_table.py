@@ -379,7 +379,8 @@ LOSSES = {
 }
 
 CASES = FUNCTIONS | LAYERS | IMAGES | SEQUENCES | LOSSES
-BACKENDS = ["jax", "whole", "c", pytest.param("python", marks=pytest.mark.slow)]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("numba", "python")]
+BACKENDS = ["jax", "whole", "c", *SLOW]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
