@@ -25,8 +25,9 @@ print(min(np.diff([faults() for _ in range(12)])))
 
 
 def fewest_faults(**settings):
-    """How many pages the kernel makes for a step, at least, whose intermediate values take 16 MiB."""
+    """How many pages the kernel makes, at least, for a step whose intermediates take 16 MiB."""
     free = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    command = [sys.executable, "-c", CODE]
     done = subprocess.run(
         [sys.executable, "-c", CODE],
         env=free | settings,

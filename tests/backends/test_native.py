@@ -357,7 +357,7 @@ def test_attention_to_extreme_scores():
     (x,) = symbols(np.zeros((1, 1, 2, 2), "float32"))
     made = AttentionOp(scale=1.0).make_node(x, x, x).outputs
     run = ae.Backend("jax").compile([x], made)
-    y, w = run(np.array([[[[300.0, 0.0], [-300.0, 0.0]]]], "float32"))
+    _, w = run(np.array([[[[300.0, 0.0], [-300.0, 0.0]]]], "float32"))
     np.testing.assert_allclose(w[0, 0], np.eye(2), atol=1e-30)
-    y, w = run(np.array([[[[np.nan, 0.0], [1.0, 0.0]]]], "float32"))
+    _, w = run(np.array([[[[np.nan, 0.0], [1.0, 0.0]]]], "float32"))
     assert np.isnan(np.asarray(w)).all()
