@@ -28,13 +28,7 @@ def fewest_faults(**settings):
     """How many pages the kernel makes, at least, for a step whose intermediates take 16 MiB."""
     free = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
     command = [sys.executable, "-c", CODE]
-    done = subprocess.run(
-        [sys.executable, "-c", CODE],
-        env=free | settings,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = subprocess.run(command, env=free | settings, capture_output=True, check=True)
     return int(done.stdout)
 
 
