@@ -25,15 +25,10 @@ print(min(np.diff([faults() for _ in range(12)])))
 
 
 def fewest_faults(**settings):
-    """How many pages the kernel makes at least for a step with 16 MiB of intermediate values."""
+    """How many pages the kernel makes, at least, for a step whose intermediates take 16 MiB."""
     free = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
-    done = subprocess.run(
-        [sys.executable, "-c", CODE],
-        env=free | settings,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [sys.executable, "-c", CODE]
+    done = subprocess.run(command, env=free | settings, capture_output=True, check=True)
     return int(done.stdout)
 
 

@@ -196,8 +196,9 @@ def test_other_types_and_small_sizes_are_left_alone():
     x, w = symbols(*normal((256, 256), (256, 256)))
     assert kernels_of(Graph((x, w), (DenseOp()(x, w),))) == 1
     small = [at.TensorType("float32", (4, 4))() for _ in range(2)]
+    tall = [at.TensorType("float32", shape)() for shape in ((4, 512, 64), (64, 64))]
     double = [at.TensorType("float64", (256, 256))() for _ in range(2)]
-    for inputs in (small, double):
+    for inputs in (small, tall, double):
         assert kernels_of(Graph(tuple(inputs), (DenseOp()(*inputs),))) == 0
 
 

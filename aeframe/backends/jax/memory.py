@@ -6,7 +6,7 @@ import ctypes
 import os
 from functools import lru_cache
 
-# From malloc.h: one heap for all that is asked of the kernel; its end is given back from 2 GiB on.
+# From malloc.h: one heap for all, whose end is given back to the kernel from 2 GiB on.
 SETTINGS = {"M_ARENA_MAX": (-8, 1), "M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**31 - 1)}
 
 

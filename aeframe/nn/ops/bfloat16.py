@@ -16,6 +16,7 @@ from aesara.graph.op import Op
 from aesara.graph.type import Type
 from aesara.scalar.basic import UnaryScalarOp, same_out
 from aesara.scan.op import Scan
+from aesara.tensor.basic import Alloc
 from aesara.tensor.blas import BatchedDot
 from aesara.tensor.elemwise import Elemwise
 from aesara.tensor.math import Dot
@@ -141,7 +142,7 @@ def in_bfloat16(node: Apply, inputs: Sequence[Variable]) -> list[Variable] | Non
 
     Loops (``Scan``) stay as they are: their products are inside another graph.
     """
-    if isinstance(node.op, Bfloat16Op):
+    if isinstance(node.op, Bfloat16Op) or _is_sum(node):
         return None
     floats = [v for v in (*inputs, *node.outputs) if is_float(v)]
     if any(v.type.dtype != "float32" for v in floats):
@@ -156,6 +157,12 @@ def in_bfloat16(node: Apply, inputs: Sequence[Variable]) -> list[Variable] | Non
 
 
 @lru_cache(maxsize=8192)
+def _is_sum(node: Apply) -> bool:
+    """Whether it is a product with equal entries, as gradients of biases are: a sum in float32."""
+    made = (v.owner for v in node.inputs)
+    return isinstance(node.op, Dot) and any(m and isinstance(m.op, Alloc) for m in made)
+
+
 def _has_products(op: TypedOp, types: tuple[Type, ...]) -> bool:
     nodes = body_of(op, types).nodes
     inner = [

@@ -78,36 +78,55 @@ inline Vector exponential(Vector x) {
   return p * reinterpret_cast<const Vector&>(power);
 }
 
+// All entries of a vector combined, pair by pair.
+template <class Combine>
+float folded(Vector v, Combine&& combine) {
+  float all[WIDTH];
+  vector_at(all) = v;
+#pragma GCC unroll 8
+  for (int half = WIDTH / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < half; ++i) all[i] = combine(all[i], all[i + half]);
+  }
+  return all[0];
+}
+
 inline float sum(Vector v) {
-  float total = 0;
-  for (int i = 0; i < WIDTH; ++i) total += v[i];
-  return total;
+  return folded(v, [](float a, float b) { return a + b; });
 }
 
 inline float greatest(Vector v) {
-  float most = v[0];
-  for (int i = 1; i < WIDTH; ++i) most = std::max(most, v[i]);
-  return most;
+  return folded(v, [](float a, float b) { return a > b ? a : b; });
 }
 
-// softmax(scale x) of the first `seen` entries in place, zeros up to `size`; there is room for one
-// vector more.
+// Σ a b
+float dot(const float* a, const float* b, int64_t size) {
+  Vector total{};
+  int64_t j = 0;
+  for (; j + WIDTH <= size; j += WIDTH) total += vector_at(a + j) * vector_at(b + j);
+  float rest = 0;
+  for (; j < size; ++j) rest += a[j] * b[j];
+  return sum(total) + rest;
+}
+
+// softmax(scale x) of the first `seen` of `size` entries, zeros for the others; there is room for
+// one vector more. All rows of a block take as many turns, so that the processor knows the way.
 void softmax(float* x, float scale, int64_t seen, int64_t size) {
   if (seen > 0) {
-    std::fill(x + seen, x + seen + WIDTH, -INFINITY);
+    std::fill(x + seen, x + size + WIDTH, -INFINITY);
     Vector most = vector_at(x), total{};
-    for (int64_t j = WIDTH; j < seen; j += WIDTH) {
+    for (int64_t j = WIDTH; j < size; j += WIDTH) {
       const Vector here = vector_at(x + j);
       most = here > most ? here : most;
     }
     const float top = greatest(most);
-    for (int64_t j = 0; j < seen; j += WIDTH) {
+    for (int64_t j = 0; j < size; j += WIDTH) {
       total += vector_at(x + j) = exponential((vector_at(x + j) - top) * scale);
     }
     const float inverse = 1 / sum(total);
-    for (int64_t j = 0; j < seen; j += WIDTH) vector_at(x + j) *= inverse;
+    for (int64_t j = 0; j < size; j += WIDTH) vector_at(x + j) *= inverse;
   }
-  std::fill(x + seen, x + std::max(size, seen), 0.0f);
+  std::fill(x + seen, x + size, 0.0f);
 }
 
 // Do `body(rows)` for the rows 0 .. n-1 in blocks.
@@ -166,9 +185,9 @@ KERNEL(attention_gradient) {
       const int64_t wide = z.seen(i.end - 1);
       product(i, {0, wide}, {0, z.e}, Left{dy.data, dy.stride}, values, score, nullptr);
       for (int64_t m = i.begin; m < i.end; ++m) {
-        float *g = score(m), total = 0;
-        const float *weight = w.row(m), *a = dy.row(m), *b = y.row(m);
-        for (int64_t j = 0; j < z.e; ++j) total += a[j] * b[j];
+        float* g = score(m);
+        const float *weight = w.row(m), total = dot(dy.row(m), y.row(m), z.e);
+#pragma GCC ivdep
         for (int64_t j = 0; j < wide; ++j) g[j] = scale * weight[j] * (g[j] - total);
         std::fill(g + wide, g + z.s, 0.0f);
       }
