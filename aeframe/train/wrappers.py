@@ -125,7 +125,7 @@ class Accumulate(Wrapper):
         """Make the slots of parameters that have none yet, by path."""
         super().prepare(parameters)
         for path, p in parameters.items():
-            self.totals.setdefault(path, _slot(p))
+            self.totals.setdefault(path, _slot(p)).follows = p
 
     def updates(
         self, paths: Sequence[str], values: Sequence[Variable], gradients: Sequence[Variable]
@@ -183,7 +183,7 @@ class Average(Wrapper):
         super().prepare(parameters)
         self._parameters.update(parameters)
         for path, p in parameters.items():
-            self.averages.setdefault(path, _slot(p))
+            self.averages.setdefault(path, _slot(p)).follows = p
 
     def updates(
         self, paths: Sequence[str], values: Sequence[Variable], gradients: Sequence[Variable]
