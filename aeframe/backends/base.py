@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from threading import RLock
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from aesara.graph.basic import Apply, Variable
@@ -18,7 +18,7 @@ from aesara.tensor.type import TensorType
 
 from aeframe.backends.claims import implementation
 from aeframe.backends.interrupts import interrupts_wait
-from aeframe.core.cells import Cell, cells
+from aeframe.core.cells import Cell, Store, cells
 from aeframe.core.errors import (
     ArgumentError,
     BackendError,
@@ -62,8 +62,17 @@ class Backend(ABC):
     of the group ``aeframe.backends``. It says what it claims (:meth:`claims`), how cells are
     loaded (:meth:`load`) and how a concrete graph runs (:meth:`executable`).
 
+    Attributes
+    ----------
+    takes
+        The options that the backend knows.
+    options
+        Those that were given.
+
     Raises
     ------
+    ArgumentError
+        When the backend does not take an option.
     BackendError
         When no backend has that name, or it is not available here.
 
@@ -73,6 +82,7 @@ class Backend(ABC):
     """
 
     name = ""
+    takes: ClassVar[tuple[str, ...]] = ()
     options: dict[str, Any]
 
     def __new__(cls, name: str = "", **options: Any) -> Self:
@@ -81,6 +91,14 @@ class Backend(ABC):
         return object.__new__(target)  # type: ignore[return-value]
 
     def __init__(self, name: str = "", **options: Any) -> None:
+        unknown = [o for o in options if o not in self.takes]
+        if unknown:
+            raise ArgumentError(
+                f"the backend {self.name!r} does not take the option {unknown[0]!r}",
+                expected=", ".join(self.takes) or "no options",
+                got=", ".join(f"{o}={options[o]!r}" for o in unknown),
+                fix="leave it out, or choose a backend that takes it",
+            )
         self.options = options
         diagnosis = self.diagnose()
         if not diagnosis.available:
@@ -121,9 +139,24 @@ class Backend(ABC):
         """Make a graph of concrete shapes runnable.
 
         ``graph.inputs`` are the call's inputs, then ``updated``, then ``fixed``: plain variables
-        in the place of cells. The result is called with the values of ``updated`` (which it may
+        in the place of cells (``tag.cell``). The result is called with the values of ``updated`` (which it may
         destroy), of ``fixed``, and the inputs; it returns the outputs and the new values.
         """
+
+    @property
+    def multiple(self) -> int:
+        """What the rows of a batch, as this process feeds them, must be a multiple of."""
+        return 1
+
+    def require_cells(self, store: Store) -> None:
+        """Refuse options about cells that none of a model to be trained, or its optimizer, has.
+
+        Raises
+        ------
+        UnknownNameError
+            When an option names cells that are not in ``store``.
+        """
+        return
 
     def whole(self, shape: Sequence[int]) -> tuple[int, ...]:
         """The shape of a batch of which this process feeds a part of ``shape``."""
@@ -312,6 +345,8 @@ class Program:
         expanded = expand(trim(concrete), self.backend.claims)
         k, m = len(graph.inputs), len(self.updated)
         self.compilations += 1
+        for variable, cell in zip(expanded.inputs[k:], cell_variables, strict=True):
+            variable.tag.cell = cell
         return self.backend.executable(
             expanded, expanded.inputs[k : k + m], expanded.inputs[k + m :]
         )

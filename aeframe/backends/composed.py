@@ -134,7 +134,7 @@ def _is_baked(variable: Variable) -> bool:
 def _program(backend: Backend, node: Apply) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """The program of an Apply, from the cache where its like was compiled before."""
     described = tuple(_signature(v) if _is_baked(v) else v.type for v in node.inputs)
-    key = (backend.name, tuple(backend.options.items()), node.op, described)
+    key = (backend.name, repr(backend.options), node.op, described)
     if key not in _PROGRAMS:
         inputs = [v if _is_baked(v) else v.type() for v in node.inputs]
         outputs = node.op.make_node(*inputs).outputs

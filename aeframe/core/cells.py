@@ -37,12 +37,15 @@ class Cell:
         until it is needed for the first time.
     trainable
         Whether optimizers change it.
+    follows
+        The parameter whose slot this is, as the optimizer that made it says.
     """
 
     type: Any
     name: str | None
     data: Any = None
     trainable = False
+    follows: Cell | None = None
 
     def clone(self, **kwargs: Any) -> Variable:
         """A plain variable of the same type: a copy of a cell is no cell."""

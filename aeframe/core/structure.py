@@ -6,6 +6,7 @@ a file refers to that name and never holds code, so loading runs none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeVar
 
@@ -80,3 +81,13 @@ def walk(root: Any) -> Iterator[tuple[str, Any]]:
             seen.add(id(value))
         yield path.removeprefix("."), value
         todo.extend((path + name, part) for name, part in reversed(inner))
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a path fits a pattern, in which ``*`` is any text and ``?`` any one character.
+
+    >>> matches("*[0].w", "parts[0].w"), matches("*[0].w", "parts[10].w")
+    (True, False)
+    """
+    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(expression, path) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 import aesara.tensor as at
@@ -12,7 +11,7 @@ from aesara.graph.basic import Variable
 from aeframe.core.cells import Parameter
 from aeframe.core.errors import ArgumentError, UnknownNameError
 from aeframe.core.module import Module
-from aeframe.core.structure import Structure, walk
+from aeframe.core.structure import Structure, matches, walk
 from aeframe.nn.initializers import he_normal, zeros
 from aeframe.nn.layers import Dense, Layer
 from aeframe.nn.ops import DenseOp
@@ -115,8 +114,7 @@ def lora(model: M, rank: int, alpha: float | None = None, where: str = "*") -> M
     ['parts[0].a', 'parts[0].b', 'parts[2].a', 'parts[2].b']
     """
     dense = [p for p, m in model.modules().items() if isinstance(m, Dense)]
-    pattern = where.replace("[", "[[]")  # paths have brackets of their own
-    chosen = [p for p in dense if p and fnmatchcase(p, pattern)]
+    chosen = [p for p in dense if p and matches(where, p)]
     if not chosen:
         raise UnknownNameError(
             "no Dense layer has such a path",

@@ -77,6 +77,8 @@ class Optimizer(Structure):
                     for name, shape in self.slot_shapes(p.type.shape).items()
                 },
             )
+            for slot in self.state[path].values():
+                slot.follows = p
 
     def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """The slots of a parameter of ``shape``: by default each has that shape too."""

@@ -6,7 +6,6 @@ gradients. Their state is in cells like that of any optimizer.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +16,7 @@ from aesara.graph.basic import Variable
 
 from aeframe.core.cells import Parameter, State
 from aeframe.core.errors import ArgumentError, StateError, UnknownNameError, nearest
+from aeframe.core.structure import matches
 from aeframe.nn.initializers import zeros
 from aeframe.train.ops import ClipNormOp, ClipValueOp
 from aeframe.train.optimizers import Moved, Optimizer
@@ -125,7 +125,7 @@ class Accumulate(Wrapper):
         """Make the slots of parameters that have none yet, by path."""
         super().prepare(parameters)
         for path, p in parameters.items():
-            self.totals.setdefault(path, _slot(p))
+            self.totals.setdefault(path, _slot(p)).follows = p
 
     def updates(
         self, paths: Sequence[str], values: Sequence[Variable], gradients: Sequence[Variable]
@@ -183,7 +183,7 @@ class Average(Wrapper):
         super().prepare(parameters)
         self._parameters.update(parameters)
         for path, p in parameters.items():
-            self.averages.setdefault(path, _slot(p))
+            self.averages.setdefault(path, _slot(p)).follows = p
 
     def updates(
         self, paths: Sequence[str], values: Sequence[Variable], gradients: Sequence[Variable]
@@ -274,8 +274,7 @@ class Groups(Optimizer):
 
     def _pattern_of(self, path: str) -> str:
         for pattern in self.groups:
-            expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-            if re.fullmatch(expression, path):
+            if matches(pattern, path):
                 return pattern
         raise UnknownNameError(
             "no pattern fits this parameter", path=path, fix='end with "*", or freeze it'

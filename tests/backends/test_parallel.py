@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import aeframe as ae
+from aeframe import nn
 from aeframe.backends import connect
 from aeframe.backends.jax.mesh import Placement
-from aeframe.core.errors import ArgumentError, ShapeError
+from aeframe.core.cells import Parameter
+from aeframe.core.errors import ArgumentError, ShapeError, UnknownNameError
 
 LAYOUT = {"hidden.w": (None, "model"), "hidden.b": ("model",), "out.w": ("model", None)}
 ROOT = Path(__file__).parents[2]
@@ -150,6 +152,10 @@ def test_wrong_meshes_and_layouts_say_what_to_write():
         ae.Backend("jax", mesh={"data": 99})
     with pytest.raises(ArgumentError, match="positive"):
         ae.Backend("jax", mesh={"data": 0})
+    with pytest.raises(ArgumentError, match="`mesh` is a dict"):
+        ae.Backend("jax", mesh=(1,))
+    with pytest.raises(ArgumentError, match="`layout` is a dict"):
+        ae.Backend("jax", mesh={"data": 1}, layout=[("*.w", ("data",))])
     with pytest.raises(ArgumentError, match="needs a mesh"):
         ae.Backend("jax", layout=LAYOUT)
     with pytest.raises(ArgumentError) as caught:
@@ -165,9 +171,75 @@ def test_what_cannot_be_split_evenly_names_the_cell():
     placement = Placement({"data": 1}, {"*.w": (None, "data")})
     placement.sizes["data"] = 4
     with pytest.raises(ShapeError) as caught:
-        placement.of_cell("hidden.w", (16, 10))
-    assert caught.value.path == "hidden.w"
+        placement.of_cell(Parameter(np.zeros((16, 10)), name="hidden.w"))
+    assert caught.value.path == "hidden.w" and "evenly" in str(caught.value)
+    with pytest.raises(ShapeError, match="more axes") as caught:
+        placement.of_cell(Parameter(np.zeros(16), name="scale.w"))
+    assert caught.value.path == "scale.w" and "(16,)" in caught.value.expected
     with pytest.raises(ShapeError) as caught:
         placement.of_batch("x", (10, 3))
     assert caught.value.path == "x" and "batch size" in caught.value.fix
-    assert placement.of_cell("hidden.b", (10,)) == placement.whole
+    assert placement.of_cell(Parameter(np.zeros(10), name="hidden.b")) == placement.whole
+
+
+def sequential(layout, optimizer=None):
+    backend = ae.Backend("jax", mesh={"data": 1, "model": 1}, layout=layout)
+    return nn.Sequential(nn.Dense(4), nn.relu, nn.Dense(2)).compile(
+        optimizer=optimizer or ae.Adam(1e-2), loss=nn.softmax_cross_entropy, backend=backend
+    )
+
+
+def test_brackets_in_a_layout_are_those_of_paths():
+    model = sequential({"parts[0].w": (None, "model"), "*[2].w": ("model",)})
+    model.train_on_batch(np.ones((4, 3)), np.zeros(4, int))
+    store = model._trainer.store
+    axes = {p: tuple(store[p].data.sharding.spec) for p in ("parts[0].w", "parts[2].w")}
+    assert axes == {"parts[0].w": (None, "model"), "parts[2].w": ("model",)}
+    assert tuple(store["parts[0].b"].data.sharding.spec) == ()
+
+
+def test_a_pattern_that_fits_no_cell_is_refused_when_training_starts():
+    model = sequential({"parts[0].w": (None, "model"), "part[2].w": ("model",)})
+    x, y = np.ones((4, 3)), np.zeros(4, int)
+    with pytest.raises(UnknownNameError, match=r"did you mean .*parts\[2\]\.w") as caught:
+        model.fit(x, y, progress=False)
+    assert caught.value.path == "part[2].w"
+    of_slots = sequential({"optimizer.*[m]": (None,)})
+    of_slots.evaluate(x, y)  # there are no slots before the first step
+    with pytest.raises(ShapeError, match="more axes"):
+        sequential({"*": (None, None)}).fit(x, y, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("make", "slot"),
+    [
+        (lambda: ae.Adam(1e-2), "state[{}][m]"),
+        (lambda: ae.Average(ae.SGD(0.1)), "averages[{}]"),
+        (lambda: ae.Accumulate(ae.SGD(0.1), 2), "totals[{}]"),
+        (lambda: ae.Groups({"*": ae.Adam(1e-2)}), "groups[*].state[{}][v]"),
+        (lambda: ae.ClipNorm(ae.Average(ae.Adam(1e-2)), 1.0), "optimizer.averages[{}]"),
+    ],
+)
+def test_slots_lie_as_their_parameter_does(make, slot):
+    model = sequential({"parts[0].w": (None, "model")}, make())
+    model.train_on_batch(np.ones((4, 3)), np.zeros(4, int))
+    store = model._trainer.store
+    split = store["optimizer." + slot.format("parts[0].w")]
+    assert tuple(split.data.sharding.spec) == (None, "model")
+    assert tuple(store["optimizer." + slot.format("parts[0].b")].data.sharding.spec) == ()
+
+
+def test_slots_of_another_shape_are_whole():
+    model = sequential({"parts[0].w": ("model",)}, ae.Adafactor(factored_from=2))
+    model.train_on_batch(np.ones((4, 3)), np.zeros(4, int))
+    cell = model._trainer.store["optimizer.state[parts[0].w][columns]"]
+    assert cell.value.shape == (4,) and tuple(cell.data.sharding.spec) == ()
+
+
+def test_options_that_a_backend_does_not_take_are_refused():
+    for name in ("c", "numba"):
+        with pytest.raises(ArgumentError, match=f"'{name}' does not take the option 'mesh'"):
+            ae.Backend(name, mesh={"data": 1})
+    with pytest.raises(ArgumentError, match="'bogus'") as caught:
+        ae.Backend("jax", bogus=1)
+    assert caught.value.expected == "cache, mesh, layout"

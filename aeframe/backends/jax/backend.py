@@ -23,7 +23,7 @@ from aeframe.backends.cache import keep_programs
 from aeframe.backends.claims import implementation
 from aeframe.backends.jax.memory import keep_memory
 from aeframe.backends.jax.mesh import Placement, Spread
-from aeframe.core.cells import Cell, RandomState
+from aeframe.core.cells import Cell, RandomState, Store
 from aeframe.core.errors import ArgumentError, UnsupportedError
 from aeframe.core.graph import Graph, toposort
 from aeframe.core.ops import TypedOp
@@ -55,6 +55,7 @@ class JaxBackend(Backend):
     """
 
     name = "jax"
+    takes = ("cache", "mesh", "layout")
 
     @classmethod
     def diagnose(cls) -> Diagnosis:
@@ -73,8 +74,9 @@ class JaxBackend(Backend):
         cache: str | PathLike[str] | EllipsisType | None = ...,
         mesh: Mapping[str, int] | None = None,
         layout: Mapping[str, Sequence[str | None]] | None = None,
+        **unknown: Any,
     ) -> None:
-        given = {"cache": cache, "mesh": mesh, "layout": layout}
+        given = {"cache": cache, "mesh": mesh, "layout": layout, **unknown}
         super().__init__(name, **{k: v for k, v in given.items() if v not in (..., None)})
         keep_memory()  # before XLA starts its threads
         import jax
@@ -101,12 +103,27 @@ class JaxBackend(Backend):
             cell.data = {k: self._jax.numpy.asarray(v) for k, v in data.items()}
         elif self.placement is not None:
             value = cell.numpy()
-            where = self.placement.of_cell(cell.name, value.shape)
-            cell.data = self.placement.put(value, where)
+            cell.data = self.placement.put(value, self.placement.of_cell(cell))
         else:
             # a copy: on the CPU asarray may share NumPy's memory, which donation would destroy
             cell.data = self._jax.numpy.array(cell.numpy())
         return cell.data
+
+    @property
+    def multiple(self) -> int:
+        """Rows are split over the axis ``data`` of the mesh, which other processes feed too."""
+        return 1 if self.placement is None else self.placement.multiple
+
+    def require_cells(self, store: Store) -> None:
+        """Refuse a layout with a pattern that fits none of the cells.
+
+        Raises
+        ------
+        UnknownNameError
+            It names the cells with paths nearest to the pattern.
+        """
+        if self.placement is not None:
+            self.placement.require_cells(store)
 
     def whole(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Several processes feed a batch together: its rows are those of all of them."""

@@ -6,17 +6,23 @@ A program is written for whole arrays; XLA splits it by where its inputs lie (GS
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 import numpy as np
 from aesara.graph.basic import Variable
 
-from aeframe.core.errors import ArgumentError, BackendError, ShapeError
+from aeframe.core.cells import Store
+from aeframe.core.errors import (
+    ArgumentError,
+    BackendError,
+    ShapeError,
+    UnknownNameError,
+    nearest,
+)
 from aeframe.core.shapes import is_tensor, shape_text
+from aeframe.core.structure import matches
 
 BATCH = "data"
 
@@ -66,19 +72,27 @@ class Placement:
     mesh
         Axis → number of devices along it, such as ``{"data": 4, "model": 2}``.
     layout
-        Pattern of paths → for each axis of such a cell, the axis of the mesh that it is split
-        along, or ``None``. The first pattern that matches counts; other cells are everywhere
-        whole. An optimizer's slot ``...[path][name]`` lies as the parameter ``path`` does.
+        Pattern of paths (``*`` for any text, ``?`` for one character) → for each axis of such a
+        cell, the axis of the mesh that it is split along, or ``None``. The first pattern that
+        matches counts; other cells are everywhere whole. An optimizer's slot of the shape of its
+        parameter lies as that does, one of another shape is whole.
 
     Raises
     ------
     ArgumentError
-        When the mesh has more devices than there are, or the layout names another axis.
+        When the mesh has more devices than there are, or the layout names another axis, or one
+        of the two is not a mapping.
     """
 
     def __init__(self, mesh: Mapping[str, int], layout: Mapping[str, Sequence[str | None]]) -> None:
         import jax
 
+        for name, given, expected in (
+            ("mesh", mesh, '{"data": 4, "model": 2}'),
+            ("layout", layout, '{"*.w": (None, "model")}'),
+        ):
+            if not isinstance(given, Mapping):
+                raise ArgumentError(f"`{name}` is a dict", expected=expected, got=repr(given))
         self._jax, self.sizes, self.layout = jax, dict(mesh), dict(layout)
         bad = [f"{a}={n!r}" for a, n in mesh.items() if not isinstance(n, int) or n < 1]
         if bad or not mesh:
@@ -122,21 +136,39 @@ class Placement:
         """The sharding of what each device holds all of."""
         return self._sharding(())
 
-    def of_cell(self, path: str | None, shape: Sequence[int]) -> Any:
-        """The sharding of a cell.
+    @property
+    def multiple(self) -> int:
+        """What the rows of a batch that one process feeds must be a multiple of."""
+        n = self.sizes.get(BATCH, 1)
+        return n // gcd(n, self._jax.process_count())
+
+    def require_cells(self, store: Store) -> None:
+        """Raise :class:`UnknownNameError` unless each pattern of the layout fits a cell."""
+        for pattern in self.layout:
+            if not any(matches(pattern, path) for path in store):
+                paths = [path for path, cell in store.items() if cell.follows is None]
+                raise UnknownNameError(
+                    f"the pattern {pattern!r} of the layout fits no cell",
+                    path=pattern,
+                    fix="leave it out, or " + nearest(pattern, paths),
+                )
+
+    def of_cell(self, variable: Variable) -> Any:
+        """The sharding of a cell, or of the variable in its place (``tag.cell``).
 
         Raises
         ------
         ShapeError
             When the cell has too few axes, or one that cannot be split evenly.
         """
-        slot = re.fullmatch(r".*?\[(.*)\]\[\w+\]", path or "")
-        names = [path or "", *([slot[1]] if slot else [])]
+        cell = getattr(variable.tag, "cell", variable)
+        parameter = getattr(cell, "follows", None)
+        if parameter is not None and parameter.type.shape != cell.type.shape:
+            return self.whole
+        names = [c.name or "" for c in (cell, parameter) if c is not None]
         for pattern, axes in self.layout.items():
-            if any(fnmatchcase(name, pattern) for name in names):
-                if slot and len(axes) > len(shape):  # a slot of another shape than its parameter
-                    return self.whole
-                return self._split(path, shape, axes)
+            if any(matches(pattern, name) for name in names):
+                return self._split(cell.name, cell.type.shape, axes)
         return self.whole
 
     def of_batch(self, name: str | None, shape: Sequence[int], axis: int = 0) -> Any:
@@ -152,9 +184,15 @@ class Placement:
         return self._split(name, shape, (*(None,) * axis, BATCH))
 
     def _split(self, path: str | None, shape: Sequence[int], axes: Sequence[str | None]) -> Any:
-        if len(axes) > len(shape) or any(
-            a is not None and n % self.sizes[a] for n, a in zip(shape, axes, strict=False)
-        ):
+        if len(axes) > len(shape):
+            raise ShapeError(
+                "the layout gives a cell more axes than it has",
+                path=path,
+                expected=f"at most {len(shape)}: {shape_text(shape)}",
+                got=repr(tuple(axes)),
+                fix="narrow the pattern, or name as many axes as the cell has",
+            )
+        if any(a is not None and n % self.sizes[a] for n, a in zip(shape, axes, strict=False)):
             wanted = ", ".join("*" if a is None else f"{self.sizes[a]} k" for a in axes)
             raise ShapeError(
                 "an array cannot be split evenly over the mesh",
@@ -211,7 +249,7 @@ class Spread:
     ) -> None:
         def of_cells(variables: Sequence[Variable]) -> list[Any]:
             return [
-                placement.of_cell(v.name, v.type.shape) if is_tensor(v) else placement.whole
+                placement.of_cell(v) if is_tensor(v) else placement.whole
                 for v in variables
             ]
 
