@@ -139,8 +139,9 @@ class Backend(ABC):
         """Make a graph of concrete shapes runnable.
 
         ``graph.inputs`` are the call's inputs, then ``updated``, then ``fixed``: plain variables
-        in the place of cells (``tag.cell``). The result is called with the values of ``updated`` (which it may
-        destroy), of ``fixed``, and the inputs; it returns the outputs and the new values.
+        in the place of cells (``tag.cell``). The result is called with the values of ``updated``
+        (which it may destroy), of ``fixed``, and the inputs; it returns the outputs and the new
+        values.
         """
 
     @property

@@ -248,10 +248,7 @@ class Spread:
         n_outputs: int,
     ) -> None:
         def of_cells(variables: Sequence[Variable]) -> list[Any]:
-            return [
-                placement.of_cell(v) if is_tensor(v) else placement.whole
-                for v in variables
-            ]
+            return [placement.of_cell(v) if is_tensor(v) else placement.whole for v in variables]
 
         jax, self._put = placement._jax, placement.put
         self._where = (
