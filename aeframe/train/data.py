@@ -28,7 +28,7 @@ class Batch:
     arrays
         Inputs, target, then what ``extras`` names.
     extras
-        Which of ``"weight"``, ``"class weight"`` and ``"rows"`` (how many rows are no padding)
+        Which of ``"weight"``, ``"class weight"`` and ``"rows"`` (which rows are no padding)
         there are, in this order.
     steps
         How many batches are stacked along a first axis; 0 for one batch as it is.
@@ -57,12 +57,12 @@ class Batch:
         return Batch((*self.arrays, found), (*self.extras, CLASS_WEIGHT))
 
     def padded(self, size: int) -> Batch:
-        """The same with its rows repeated up to ``size``, and how many of them count."""
+        """The same with its rows repeated up to ``size``, and which of them count."""
         n, arrays = len(self.arrays[0]), self.arrays
         if n < size:
             rows = np.resize(np.arange(n), size)
             arrays = tuple(a[rows] for a in arrays)
-        return Batch((*arrays, np.array(n)), (*self.extras, ROWS))
+        return Batch((*arrays, np.arange(max(n, size)) < n), (*self.extras, ROWS))
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,23 @@ class Options:
         Whether a shorter batch is filled up, so that all have one shape.
     class_weight
         Label → weight.
+    multiple
+        What the rows of a batch must be a multiple of, as the backend says.
     """
 
     dtype: str
     size: int = 32
     pad: bool = False
     class_weight: Mapping[Any, float] | None = None
+    multiple: int = 1
+
+    def full(self, size: int) -> int:
+        """The rows of a batch of ``size`` that is filled up.
+
+        >>> Options("float32", pad=True, multiple=4).full(21)
+        24
+        """
+        return -(-size // self.multiple) * self.multiple if self.pad else size
 
     def finished(self, batch: Batch, size: int, pad: bool) -> Batch:
         """``batch`` with class weights and padding, as far as they are wanted."""
@@ -205,10 +216,11 @@ class Rows(Feed):
     ) -> Iterator[Batch]:
         """Slices of rows, in the given order of rows if there is one."""
         n, size = len(self), min(options.size, len(self))
-        pad = options.pad and self.pads(size)
+        full = options.full(size)
+        pad = options.pad and (self.pads(size) or full > size)
         for start in islice(range(0, n, size), steps):
             rows = slice(start, start + size) if order is None else order[start : start + size]
-            yield options.finished(Batch(self._read(rows), self.extras), size, pad)
+            yield options.finished(Batch(self._read(rows), self.extras), full, pad)
 
     def _read(self, rows: Any) -> Arrays:
         if self.checked:
@@ -246,7 +258,7 @@ class Stream(Feed):
         for given in found:
             batch = self._checked(given, options)
             size = max(size, len(batch.arrays[0]))
-            yield options.finished(batch, size, options.pad)
+            yield options.finished(batch, options.full(size), options.pad)
         if not size:
             raise _exhausted()
 

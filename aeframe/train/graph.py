@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import aesara.tensor as at
-import numpy as np
 from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
 
@@ -60,7 +59,7 @@ def loss_graph(
     _require_arguments(module, arguments)
     given = dict(zip(extras, inputs[n:], strict=True))
     rows = types[0].shape[0]
-    mask, weight, emphasis = _weights(given, rows, module.find_dtype())
+    mask, weight, emphasis = _weights(given, module.find_dtype())
     with tracing() as trace, plain_errors():
         prediction = module(*arguments)
         cost = loss(prediction, target, **_named(emphasis))
@@ -95,9 +94,9 @@ def _named(weight: Variable | None) -> dict[str, Variable]:
     return {} if weight is None else {"weight": weight}
 
 
-def _weights(given: Mapping[str, Variable], n: int, dtype: str) -> list[Variable | None]:
+def _weights(given: Mapping[str, Variable], dtype: str) -> list[Variable | None]:
     """Of rows (0 where they are padding), for metrics, for the loss; ``None`` where all are 1."""
-    mask = at.lt(np.arange(n), given[ROWS]).astype(dtype) if ROWS in given else None
+    mask = given[ROWS].astype(dtype) if ROWS in given else None
     weight = _product(given.get(WEIGHT), mask)
     return [mask, weight, _product(weight, given.get(CLASS_WEIGHT))]
 

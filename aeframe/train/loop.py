@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeframe.backends import interrupts_between, interrupts_wait, to_numpy
-from aeframe.core.errors import ArgumentError
+from aeframe.core.errors import ArgumentError, ShapeError
 from aeframe.core.progress import progress_bar
 from aeframe.train.callbacks import Callback
 from aeframe.train.checkpoint import Checkpoint
@@ -116,6 +116,7 @@ def in_order(callbacks: Sequence[Callback]) -> tuple[Callback, ...]:
 
 def run(trainer: Trainer, plan: Plan) -> History:
     """Do what ``plan`` says; the Trainer knows at any time where it stands."""
+    _require_even(plan)
     saved = None if plan.resume is None else Checkpoint.read(plan.resume)
     trainer.callbacks, trainer.identity = plan.callbacks, plan.identity(trainer.seed)
     trainer.step, trainer.stop, trainer.history = 0, False, History()
@@ -142,6 +143,23 @@ def run(trainer: Trainer, plan: Plan) -> History:
         for callback in plan.callbacks:
             callback.on_fit_end(trainer)
     return trainer.history
+
+
+def _require_even(plan: Plan) -> None:
+    """Refuse, before the first step, rows that cannot be split over devices nor are filled up."""
+    for feed in (plan.feed, plan.validation):
+        if plan.options.pad or not isinstance(feed, Rows):
+            continue
+        size, multiple = min(plan.options.size, len(feed)), plan.options.multiple
+        uneven = [rows for rows in (size, len(feed) % size) if rows % multiple]
+        if uneven:
+            raise ShapeError(
+                "a batch cannot be split evenly over the devices",
+                expected=f"a multiple of {multiple} rows",
+                got=f"{uneven[0]} rows, of {len(feed)} in batches of {size}",
+                fix="choose other sizes, or a loss and metrics that take `weight`: then batches "
+                "are filled up",
+            )
 
 
 def _batches(trainer: Trainer, plan: Plan, steps: int | None) -> Iterator[Batch]:

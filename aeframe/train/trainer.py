@@ -124,6 +124,8 @@ class Trainer:
                 check(batch.single().arrays)
             train = kind == "train"
             graph = with_step(graph, self.module, self.optimizer) if train else inference(graph)
+            if train:
+                self.backend.require_cells(self.store)
             self.store.initialize(self.seed)
             program = self.backend.compile(graph.inputs, graph.outputs, dict(graph.updates))
             self._parameters = [c for _, c in walk(self.module) if isinstance(c, Parameter)]
@@ -273,7 +275,8 @@ class Trainer:
     def _options(self, size: int, class_weight: Mapping[Any, float] | None = None) -> Options:
         if class_weight is not None and not isinstance(class_weight, Mapping):
             raise ArgumentError("`class_weight` is a dict", expected="{0: 1.0, 1: 5.0}")
-        return Options(self.module.find_dtype(), size, self.weighs, self._weight(class_weight))
+        weight, multiple = self._weight(class_weight), self.backend.multiple
+        return Options(self.module.find_dtype(), size, self.weighs, weight, multiple)
 
     def _weight(self, weight: Any) -> Any:
         """``weight``, if loss and metrics can take it."""

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import aeframe as ae
-from aeframe import nn
+from aeframe import nn, train
 from aeframe.backends import connect
+from aeframe.backends.jax.backend import JaxBackend
 from aeframe.backends.jax.mesh import Placement
 from aeframe.core.cells import Parameter
 from aeframe.core.errors import ArgumentError, ShapeError, UnknownNameError
@@ -68,6 +69,9 @@ for name, options in {
         "fit": model.fit(X, Y, epochs=2, batch_size=16, steps_per_execution=2, progress=False)[
             "loss"
         ],
+        "uneven": model.fit(
+            X[:51], Y[:51], epochs=2, batch_size=15, validation_split=0.2, progress=False
+        )["val_loss"],
     }
 print(json.dumps(found))
 """
@@ -83,10 +87,11 @@ half = slice(32 * index, 32 * index + 32)
 model, losses = trained(X[half], Y[half], mesh={"data": 2})
 rows = model.predict(X[half])
 w = model.store["out.w"].value.tolist()
-print(json.dumps({"losses": losses, "rows": np.shape(rows), "w": w}))
+loss = model.evaluate(X[half], Y[half], batch_size=24)["loss"]
+print(json.dumps({"losses": losses, "rows": np.shape(rows), "w": w, "evaluated": loss}))
 """
 )
-ONE = MODEL + "model, losses = trained()\nprint(json.dumps(losses))"
+ONE = MODEL + "model, losses = trained()\nprint(json.dumps([losses, model.evaluate(X, Y)['loss']]))"
 
 
 def start(code, *arguments, **environment):
@@ -119,6 +124,7 @@ def test_losses_are_those_of_one_device(devices, kind):
     np.testing.assert_allclose(many["losses"], one["losses"], rtol=1e-5)
     assert one["losses"][-1] < 0.5 * one["losses"][0]
     np.testing.assert_allclose(many["fit"], one["fit"], rtol=1e-5)
+    np.testing.assert_allclose(many["uneven"], one["uneven"], rtol=1e-4)
     np.testing.assert_allclose(many["predict"], one["predict"], rtol=1e-4, atol=1e-5)
 
 
@@ -140,11 +146,12 @@ def test_two_processes_give_the_losses_of_one():
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     processes = [start(PROCESS, port, str(i)) for i in range(2)]
-    alone = read(start(ONE))
+    alone, evaluated = read(start(ONE))
     first, second = map(read, processes)
     assert first == second
     np.testing.assert_allclose(first["losses"], alone, rtol=1e-5)
     assert first["rows"] == [64, 8]
+    assert first["evaluated"] == pytest.approx(evaluated, rel=1e-5)
 
 
 def test_wrong_meshes_and_layouts_say_what_to_write():
@@ -182,6 +189,12 @@ def test_what_cannot_be_split_evenly_names_the_cell():
     assert placement.of_cell(Parameter(np.zeros(10), name="hidden.b")) == placement.whole
 
 
+class Halves(JaxBackend):
+    """A backend whose batches have to be even."""
+
+    multiple = 2
+
+
 def sequential(layout, optimizer=None):
     backend = ae.Backend("jax", mesh={"data": 1, "model": 1}, layout=layout)
     return nn.Sequential(nn.Dense(4), nn.relu, nn.Dense(2)).compile(
@@ -214,10 +227,10 @@ def test_a_pattern_that_fits_no_cell_is_refused_when_training_starts():
     ("make", "slot"),
     [
         (lambda: ae.Adam(1e-2), "state[{}][m]"),
-        (lambda: ae.Average(ae.SGD(0.1)), "averages[{}]"),
-        (lambda: ae.Accumulate(ae.SGD(0.1), 2), "totals[{}]"),
-        (lambda: ae.Groups({"*": ae.Adam(1e-2)}), "groups[*].state[{}][v]"),
-        (lambda: ae.ClipNorm(ae.Average(ae.Adam(1e-2)), 1.0), "optimizer.averages[{}]"),
+        (lambda: train.Average(train.SGD(0.1)), "averages[{}]"),
+        (lambda: train.Accumulate(train.SGD(0.1), 2), "totals[{}]"),
+        (lambda: train.Groups({"*": ae.Adam(1e-2)}), "groups[*].state[{}][v]"),
+        (lambda: train.ClipNorm(train.Average(ae.Adam(1e-2)), 1.0), "optimizer.averages[{}]"),
     ],
 )
 def test_slots_lie_as_their_parameter_does(make, slot):
@@ -230,10 +243,24 @@ def test_slots_lie_as_their_parameter_does(make, slot):
 
 
 def test_slots_of_another_shape_are_whole():
-    model = sequential({"parts[0].w": ("model",)}, ae.Adafactor(factored_from=2))
+    model = sequential({"parts[0].w": ("model",)}, train.Adafactor(factored_from=2))
     model.train_on_batch(np.ones((4, 3)), np.zeros(4, int))
     cell = model._trainer.store["optimizer.state[parts[0].w][columns]"]
     assert cell.value.shape == (4,) and tuple(cell.data.sharding.spec) == ()
+
+
+def test_rows_that_are_not_filled_up_are_refused_before_the_first_step():
+    model = nn.Sequential(nn.Dense(2)).compile(
+        optimizer=ae.Adam(1e-2), loss=lambda p, t: ((p - t) ** 2).mean(), backend="jax"
+    )
+    x, y = np.ones((101, 3)), np.ones((101, 2))
+    model._trainer.backend = Halves("jax")
+    for rows, given in ((101, {"validation_split": 0.2}), (97, {}), (2, {"batch_size": 1})):
+        with pytest.raises(ShapeError, match="a multiple of 2 rows"):
+            model.fit(x[:rows], y[:rows], progress=False, **given)
+    assert model._trainer.optimizer.count.value == 0
+    model.fit(x[:96], y[:96], progress=False)
+    assert model._trainer.optimizer.count.value == 3
 
 
 def test_options_that_a_backend_does_not_take_are_refused():
