@@ -95,10 +95,27 @@ class Module(Structure):
         return "float64"
 
     def with_pass(self, new: Any) -> Self:
-        """A Module that shares the cells of this one, its graph rewritten by one more pass."""
+        """A Module that shares the cells of this one, its graph rewritten by one more pass.
+
+        Once compiled for training it stays so: both have the same optimizer.
+
+        Raises
+        ------
+        ArgumentError
+            When ``new`` is no pass.
+        """
+        from aeframe.rewrites import Pass
+
+        if not isinstance(new, Pass):
+            raise ArgumentError(
+                "not a pass", expected="an instance, such as nn.Bfloat16()", got=repr(new)
+            )
         other = copy(self)
         other.passes = (*self.passes, new)
         other.__dict__.pop("_programs", None)
+        trainer = getattr(self, "_trainer", None)
+        if trainer is not None:
+            other._trainer = trainer.copy_for(other)
         return other
 
     def optimize(self, *rules: Any) -> Self:

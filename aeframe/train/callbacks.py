@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from aeframe.core.arguments import count, is_number
 from aeframe.core.cells import State
 from aeframe.core.errors import ArgumentError, UnknownNameError, nearest
 from aeframe.core.files import write_atomically
@@ -146,7 +147,7 @@ class EarlyStopping(_Monitor):
         maximize: bool | None = None,
     ) -> None:
         super().__init__(monitor, min_delta, maximize)
-        self.patience, self.restore_best = _count("patience", patience), restore_best
+        self.patience, self.restore_best = count("patience", patience), restore_best
         self.values: dict[str, Any] = {}
 
     def on_fit_begin(self, trainer: Trainer) -> None:
@@ -183,10 +184,12 @@ class ReduceLROnPlateau(_Monitor):
     minimum
         The learning rate never falls below.
 
+    What changes is the optimizer's ``scale``, so schedules and groups fall as a whole.
+
     Raises
     ------
     ArgumentError
-        When the optimizer follows a schedule.
+        When there is a ``minimum``, but no one number that is the learning rate.
 
     >>> ReduceLROnPlateau("loss", factor=0.5).factor
     0.5
@@ -202,25 +205,28 @@ class ReduceLROnPlateau(_Monitor):
         maximize: bool | None = None,
     ) -> None:
         super().__init__(monitor, min_delta, maximize)
-        if not 0 < factor < 1:
+        if not is_number(factor) or not 0 < factor < 1:
             raise ArgumentError("`factor` lies between 0 and 1", got=repr(factor))
-        self.factor, self.minimum, self.patience = factor, minimum, _count("patience", patience)
+        self.factor, self.minimum, self.patience = factor, minimum, count("patience", patience)
 
     def on_fit_begin(self, trainer: Trainer) -> None:
-        """Make sure that there is a learning rate to change."""
+        """Make sure that it is known what the minimum is one of."""
         super().on_fit_begin(trainer)
-        if not isinstance(trainer.optimizer.learning_rate, State):
+        rate = getattr(trainer.optimizer, "learning_rate", None)
+        if self.minimum > 0 and not isinstance(rate, State):
             raise ArgumentError(
-                "the learning rate follows a schedule",
-                got=repr(trainer.optimizer.learning_rate),
-                fix="give the optimizer a number, or leave ReduceLROnPlateau out",
+                "`minimum` needs an optimizer with one number as its learning rate",
+                got=repr(rate),
+                fix="leave `minimum` out",
             )
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """Look at the log."""
         if not self.improved(logs) and self.wait >= self.patience:
-            rate = trainer.optimizer.learning_rate
-            rate.value = np.maximum(self.minimum, self.factor * rate.value)
+            scale, least = trainer.optimizer.scale, 0.0
+            if self.minimum > 0:
+                least = self.minimum / trainer.optimizer.learning_rate.value
+            scale.value = np.maximum(least, self.factor * scale.value)
             self.wait = 0
 
 
@@ -257,8 +263,8 @@ class ModelCheckpoint(_Monitor):
             raise ArgumentError("`monitor` is known at the end of epochs only", fix="no `steps`")
         super().__init__(monitor or "loss", 0.0, maximize)
         self.path, self.only_best = os.fspath(path), monitor is not None
-        self.epochs = _count("epochs", epochs)
-        self.steps = None if steps is None else _count("steps", steps)
+        self.epochs = count("epochs", epochs)
+        self.steps = None if steps is None else count("steps", steps)
         self._written = 0
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
@@ -314,11 +320,3 @@ class CSVLogger(Callback):
         for i, row in enumerate(zip(*table.values(), strict=True), 1):
             writer.writerow([i, *map(float, row)])
         write_atomically(self.path, stream.getvalue().encode())
-
-
-def _count(name: str, number: int) -> int:
-    if not isinstance(number, int) or number < 1:
-        raise ArgumentError(
-            "a count is not a positive integer", expected=f"{name}=10", got=repr(number)
-        )
-    return number

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeframe.backends import as_array, require_finite
+from aeframe.core.arguments import is_integer, is_number
 from aeframe.core.errors import ArgumentError, DataError
 
 Arrays = tuple[NDArray[Any], ...]
@@ -197,7 +198,7 @@ class Rows(Feed):
         ArgumentError
             When one of the two would be empty.
         """
-        cut = int(len(self) * (1 - share))
+        cut = int(len(self) * (1 - share)) if is_number(share) and 0 < share < 1 else 0
         if not 0 < cut < len(self):
             raise ArgumentError(
                 "`validation_split` leaves no rows on one side",
@@ -387,6 +388,21 @@ def as_weight(weight: Any, dtype: str) -> NDArray[Any]:
     if array.size and array.min() < 0:
         raise DataError("a sample weight is negative", got=str(array.min()))
     return array
+
+
+def require_class_weight(weights: Any) -> None:
+    """Raise :class:`ArgumentError` unless ``weights`` maps integer labels to numbers from 0 up."""
+    if not isinstance(weights, Mapping):
+        raise ArgumentError(
+            "`class_weight` is a dict", expected="{0: 1.0, 1: 5.0}", got=repr(weights)
+        )
+    for label, weight in weights.items():
+        if not is_integer(label) or not is_number(weight) or not 0 <= weight < np.inf:
+            raise ArgumentError(
+                "`class_weight` maps integer labels to finite weights that are not negative",
+                expected="{0: 1.0, 1: 5.0}",
+                got=f"{label!r}: {weight!r}",
+            )
 
 
 def require_one_length(names: Sequence[str], arrays: Arrays) -> None:

@@ -11,11 +11,13 @@ from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
 
 from aeframe.core.cells import Parameter, cells
+from aeframe.core.checks import Check
 from aeframe.core.errors import ArgumentError, GradientError, StateError
 from aeframe.core.grad import grad, is_float
 from aeframe.core.graph import Graph
-from aeframe.core.module import Module
+from aeframe.core.module import Module, flatten
 from aeframe.core.places import plain_errors, without_truth
+from aeframe.core.structure import walk
 from aeframe.core.trace import tracing
 from aeframe.nn.rules import mask_rows
 from aeframe.rewrites import interpret
@@ -48,7 +50,8 @@ def loss_graph(
     Raises
     ------
     ArgumentError
-        When the model does not take that many inputs.
+        When the model does not take that many inputs, returns nothing, or several outputs to a
+        loss that takes one.
     GradientError
         When the loss is not a scalar.
     """
@@ -62,8 +65,14 @@ def loss_graph(
     mask, weight, emphasis = _weights(given, module.find_dtype())
     with tracing() as trace, plain_errors():
         prediction = module(*arguments)
-        cost = loss(prediction, target, **_named(emphasis))
-        terms = [m.terms(prediction, target, **_named(weight)) for m in metrics]
+        outputs = list(flatten(prediction))
+        try:
+            cost = loss(prediction, target, **_named(emphasis))
+            terms = [m.terms(prediction, target, **_named(weight)) for m in metrics]
+        except Exception as error:
+            if isinstance(prediction, Variable):
+                raise
+            raise _several(module, len(outputs)) from error
     if not isinstance(cost, Variable) or not is_float(cost) or cost.type.ndim != 0:
         raise GradientError(
             f"the loss {getattr(loss, '__name__', loss)} is not a scalar",
@@ -72,10 +81,19 @@ def loss_graph(
             fix="take `.mean()` of it",
         )
     total = at.as_tensor(rows) if emphasis is None else emphasis.sum()
-    outputs = (cost, total.astype(cost.type.dtype), *(t for each in terms for t in each))
-    graph = interpret(Graph(tuple(inputs), outputs, dict(trace.updates)))
+    results = (cost, total.astype(cost.type.dtype), *(t for each in terms for t in each))
+    graph = interpret(Graph(tuple(inputs), results, dict(trace.updates)))
     counts = tuple(map(len, terms))
     return (graph if mask is None else mask_rows(graph, mask)), counts
+
+
+def _several(module: Module, n: int) -> ArgumentError:
+    return ArgumentError(
+        f"{type(module).__name__} does not return one tensor, which the loss or a metric needs",
+        expected="one prediction",
+        got=f"{n} outputs",
+        fix="return the prediction alone, or write a loss that takes all outputs",
+    )
 
 
 def _require_arguments(module: Module, arguments: Sequence[Variable]) -> None:
@@ -147,6 +165,7 @@ def trained(module: Module, graph: Graph) -> dict[str, Parameter]:
 def with_step(graph: Graph, module: Module, optimizer: Optimizer) -> Graph:
     """``graph`` with one optimizer step among its updates, on the unconstrained scale."""
     parameters = trained(module, graph)
+    _claim(optimizer, module)
     optimizer.prepare(parameters)
     free = {c: c.support.inverse(c, at) for c in parameters.values()}
     bounded = {c: c.support.forward(u) for c, u in free.items() if u is not c}
@@ -155,3 +174,27 @@ def with_step(graph: Graph, module: Module, optimizer: Optimizer) -> Graph:
     moved, slots = optimizer.updates(list(parameters), list(free.values()), gradients)
     values = {c: c.support.forward(u) for c, u in zip(parameters.values(), moved, strict=True)}
     return Graph(graph.inputs, graph.outputs, {**graph.updates, **values, **slots})
+
+
+def _claim(optimizer: Optimizer, module: Module) -> None:
+    """Raise :class:`ArgumentError` when ``optimizer`` trains other cells than those of ``module``.
+
+    Slots are found by path: those of another model would be taken for those of this one.
+    """
+    for part in (part for _, part in walk(optimizer) if isinstance(part, Optimizer)):
+        owner = vars(part).setdefault("_module", module)
+        if owner is not module and _cells(owner) != _cells(module):
+            raise ArgumentError(
+                "this optimizer already trains another model",
+                got=f"the {type(part).__name__} of a {type(owner).__name__}",
+                fix="make a new one",
+            )
+
+
+def _cells(module: Module) -> list[int]:
+    return [id(cell) for cell in module.store.values()]
+
+
+def target_check(metric: Metric, place: int) -> Check:
+    """What ``metric`` has to say about the array of targets, which is at ``place``."""
+    return lambda arrays: metric.validate(arrays[place])

@@ -14,9 +14,10 @@ import numpy as np
 from aesara.graph.basic import Variable
 from numpy.typing import NDArray
 
-from aeframe.core.errors import ArgumentError
+from aeframe.core.arguments import count
 from aeframe.core.structure import Structure
 from aeframe.nn.losses import softmax_cross_entropy
+from aeframe.train.targets import require_labels, require_range, require_same
 
 
 class Metric(Structure):
@@ -35,6 +36,9 @@ class Metric(Structure):
     ) -> tuple[Variable, ...]:
         """Arrays of any shape for one batch; those of all batches are summed."""
         raise NotImplementedError
+
+    def validate(self, target: NDArray[Any]) -> None:
+        """Refuse targets that it cannot count, with a :class:`DataError`; by default none."""
 
     def value(self, *sums: NDArray[Any]) -> float | NDArray[Any]:
         """The metric, from the sums of the terms; 0 where nothing was summed."""
@@ -72,6 +76,7 @@ class Accuracy(_Share):
 
     def right(self, prediction: Variable, target: Variable) -> Variable:
         """Argmax = label."""
+        require_labels(self, prediction, target)
         return at.eq(at.argmax(prediction, axis=-1), target)
 
 
@@ -83,12 +88,11 @@ class TopKAccuracy(_Share):
     """
 
     def __init__(self, k: int) -> None:
-        if not isinstance(k, int) or k < 1:
-            raise ArgumentError("k is a positive integer", expected="TopKAccuracy(5)", got=repr(k))
-        self.k, self.name = k, f"top_{k}_accuracy"
+        self.k, self.name = count("k", k), f"top_{k}_accuracy"
 
     def right(self, prediction: Variable, target: Variable) -> Variable:
         """The label's entry is the sum of the row with all others put to 0."""
+        require_labels(self, prediction, target)
         chosen = _one_hot(target, prediction.shape[-1], prediction.type.dtype)
         own = at.switch(chosen > 0, prediction, at.zeros_like(prediction)).sum(axis=-1)
         larger = at.gt(prediction, at.shape_padright(own)).astype("int64").sum(axis=-1)
@@ -109,6 +113,7 @@ class BinaryAccuracy(_Share):
 
     def right(self, prediction: Variable, target: Variable) -> Variable:
         """[logit > threshold] = [target > 1/2]."""
+        require_same(self, prediction, target)
         return at.eq(_above(prediction, self.threshold), _above(target, 0.5))
 
 
@@ -172,14 +177,13 @@ class AUC(Metric):
     name = "auc"
 
     def __init__(self, bins: int = 200) -> None:
-        if not isinstance(bins, int) or bins < 2:
-            raise ArgumentError("AUC needs bins", expected="AUC(bins=200)", got=repr(bins))
-        self.bins = bins
+        self.bins = count("bins", bins, 2)
 
     def terms(
         self, prediction: Variable, target: Variable, weight: Variable | None = None
     ) -> tuple[Variable, ...]:
         """Weights of the positives and of the negatives by bin."""
+        require_same(self, prediction, target)
         dtype = prediction.type.dtype
         w = _weights(prediction, weight).flatten()
         place = at.floor(at.sigmoid(prediction.flatten()) * float(self.bins)).astype("int64")
@@ -206,14 +210,21 @@ class _Counts(Metric):
         """Weights of the true positives, of the predicted and of the actual ones, by class."""
         dtype = prediction.type.dtype
         if self.classes is None:
+            require_same(self, prediction, target)
             said = _above(prediction, 0.0).flatten().astype(dtype)
             true = _above(target, 0.5).flatten().astype(dtype)
             w = _weights(prediction, weight).flatten()
         else:
+            require_labels(self, prediction, target, self.classes)
             said = _one_hot(at.argmax(prediction, axis=-1).flatten(), self.classes, dtype)
             true = _one_hot(target.flatten(), self.classes, dtype)
             w = _weights(target.astype(dtype), weight).flatten()
         return at.dot(w, said * true), at.dot(w, said), at.dot(w, true)
+
+    def validate(self, target: NDArray[Any]) -> None:
+        """Labels lie between 0 and the number of classes, if there are classes."""
+        if self.classes is not None:
+            require_range(self, target, self.classes)
 
 
 class Precision(_Counts):
@@ -290,11 +301,16 @@ class ConfusionMatrix(Metric):
         self, prediction: Variable, target: Variable, weight: Variable | None = None
     ) -> tuple[Variable, ...]:
         """The matrix of one batch."""
+        require_labels(self, prediction, target, self.classes)
         dtype = prediction.type.dtype
         w = _weights(target.astype(dtype), weight).flatten()
         said = _one_hot(at.argmax(prediction, axis=-1).flatten(), self.classes, dtype)
         true = _one_hot(target.flatten(), self.classes, dtype)
         return (at.dot((true * at.shape_padright(w)).T, said),)
+
+    def validate(self, target: NDArray[Any]) -> None:
+        """Labels lie between 0 and the number of classes."""
+        require_range(self, target, self.classes)
 
     def value(self, *sums: NDArray[Any]) -> NDArray[Any]:
         """The sum itself."""
@@ -318,6 +334,7 @@ class R2(Metric):
         self, prediction: Variable, target: Variable, weight: Variable | None = None
     ) -> tuple[Variable, ...]:
         """Σ w, Σ w t, Σ w t² and Σ w (t − p)², by column."""
+        require_same(self, prediction, target)
         t = target.astype(prediction.type.dtype)
         w, axes = _weights(prediction, weight), list(range(max(prediction.type.ndim - 1, 1)))
         error = t - prediction
@@ -356,6 +373,4 @@ def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[Any]:
 
 
 def _classes(value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 2:
-        raise ArgumentError("classes are counted from 2 up", expected="10", got=repr(value))
-    return value
+    return count("classes", value, 2)

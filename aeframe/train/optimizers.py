@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from aesara.graph.basic import Variable
 
+from aeframe.core.arguments import is_number
 from aeframe.core.cells import Parameter, State
 from aeframe.core.errors import ArgumentError
 from aeframe.core.structure import Structure
@@ -24,6 +25,25 @@ from aeframe.train.ops import (
 from aeframe.train.schedules import InverseRoot, Schedule
 
 Moved = tuple[list[Variable], dict[Variable, Variable]]
+T = TypeVar("T")
+
+
+def renew(
+    slots: dict[str, T],
+    owners: dict[str, Parameter],
+    parameters: Mapping[str, Parameter],
+    make: Callable[[Parameter], T],
+) -> None:
+    """Make the slots of parameters that have none yet, by path, and let go of dead ones.
+
+    ``owners`` knows whose slots they are: those of a parameter that another one replaced, or
+    that has another path now, are of no use.
+    """
+    for path in [p for p, owner in owners.items() if owner.name != p]:
+        del slots[path], owners[path]
+    for path, p in parameters.items():
+        if owners.get(path) is not p:
+            slots[path], owners[path] = make(p), p
 
 
 class Optimizer(Structure):
@@ -50,7 +70,7 @@ class Optimizer(Structure):
     def __init__(self, learning_rate: float | Schedule) -> None:
         if isinstance(learning_rate, Schedule):
             self.learning_rate = learning_rate
-        elif _is_number(learning_rate) and learning_rate > 0:
+        elif is_number(learning_rate) and learning_rate > 0:
             self.learning_rate = State(float(learning_rate))
         else:
             raise ArgumentError(
@@ -61,6 +81,7 @@ class Optimizer(Structure):
         self.scale = State(1.0)
         self.count = State(np.zeros(()), dtype="int64")
         self.state: dict[str, dict[str, State]] = {}
+        self._owners: dict[str, Parameter] = {}
 
     def prepare(self, parameters: Mapping[str, Parameter]) -> None:
         """Make the slots of parameters that have none yet, by path."""
@@ -69,16 +90,16 @@ class Optimizer(Structure):
             cell = getattr(self, name)
             if isinstance(cell, State) and dtypes and cell.type.dtype not in dtypes:
                 setattr(self, name, State(cell.value, dtype=max(dtypes)))
-        for path, p in parameters.items():
-            self.state.setdefault(
-                path,
-                {
-                    name: State(init=zeros, shape=shape, dtype=p.type.dtype)
-                    for name, shape in self.slot_shapes(p.type.shape).items()
-                },
-            )
-            for slot in self.state[path].values():
-                slot.follows = p
+        renew(self.state, self._owners, parameters, self._slots_of)
+
+    def _slots_of(self, p: Parameter) -> dict[str, State]:
+        made = {
+            name: State(init=zeros, shape=shape, dtype=p.type.dtype)
+            for name, shape in self.slot_shapes(p.type.shape).items()
+        }
+        for slot in made.values():
+            slot.follows = p
+        return made
 
     def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """The slots of a parameter of ``shape``: by default each has that shape too."""
@@ -326,18 +347,14 @@ class Adafactor(Optimizer):
         return AdafactorOp(*props).make_node(p, g, count, rate, *slots).outputs
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
 def _share(name: str, value: float) -> float:
-    if not _is_number(value) or not 0 <= value < 1:
+    if not is_number(value) or not 0 <= value < 1:
         raise ArgumentError(f"{name} is from 0 to below 1", expected=f"{name}=0.9", got=repr(value))
     return float(value)
 
 
 def _decay(value: float) -> float:
-    if not _is_number(value) or not value >= 0:
+    if not is_number(value) or not value >= 0:
         raise ArgumentError(
             "weight decay is not negative", expected="weight_decay=0.01", got=repr(value)
         )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from aeframe.backends import Backend, run
+from aeframe.core.arguments import count
 from aeframe.core.errors import ArgumentError, DataError
 from aeframe.core.module import Module
 from aeframe.train.data import Arrays, Batch, Options, Rows, names_of
@@ -32,6 +33,8 @@ def predict(
         That of this call; without it the model's, or the current one.
     """
     dtype = module.find_dtype()
+    if batch_size is not None:
+        count("batch_size", batch_size)
     parts, counts, size = [], [], 0
     for batch in _batches(data, batch_size, dtype):
         counts.append(len(batch[0]))

@@ -12,6 +12,7 @@ import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
 
+from aeframe.core.arguments import count, is_number
 from aeframe.core.errors import ArgumentError
 from aeframe.core.ops import TypedOp
 
@@ -50,7 +51,7 @@ class Cosine(Schedule):
     __props__ = ("peak", "steps", "floor")
 
     def __init__(self, peak: float, steps: int, floor: float = 0.0) -> None:
-        self.peak, self.steps, self.floor = _rate(peak), _count(steps), float(floor)
+        self.peak, self.steps, self.floor = _rate(peak), count("steps", steps), float(floor)
 
     def rate(self, t: Variable) -> Variable:
         """See the class."""
@@ -68,7 +69,7 @@ class Step(Schedule):
     __props__ = ("peak", "every", "factor")
 
     def __init__(self, peak: float, every: int, factor: float = 0.1) -> None:
-        self.peak, self.every, self.factor = _rate(peak), _count(every), _rate(factor)
+        self.peak, self.every, self.factor = _rate(peak), count("every", every), _rate(factor)
 
     def rate(self, t: Variable) -> Variable:
         """See the class."""
@@ -85,7 +86,7 @@ class Exponential(Schedule):
     __props__ = ("peak", "steps", "factor")
 
     def __init__(self, peak: float, steps: int, factor: float) -> None:
-        self.peak, self.steps, self.factor = _rate(peak), _count(steps), _rate(factor)
+        self.peak, self.steps, self.factor = _rate(peak), count("steps", steps), _rate(factor)
 
     def rate(self, t: Variable) -> Variable:
         """See the class."""
@@ -123,7 +124,7 @@ class WarmUp(Schedule):
 
     def __init__(self, then: Schedule | float, steps: int) -> None:
         self.then = then if isinstance(then, Schedule) else _rate(then)
-        self.steps = _count(steps)
+        self.steps = count("steps", steps)
 
     def rate(self, t: Variable) -> Variable:
         """See the class."""
@@ -147,7 +148,7 @@ class OneCycle(Schedule):
     def __init__(
         self, peak: float, steps: int, rise: float = 0.3, start: float = 25.0, end: float = 1e4
     ) -> None:
-        self.peak, self.steps, self.rise = _rate(peak), _count(steps), float(rise)
+        self.peak, self.steps, self.rise = _rate(peak), count("steps", steps), float(rise)
         self.start, self.end = _rate(start), _rate(end)
         if not 0 < self.rise < 1:
             raise ArgumentError(
@@ -167,12 +168,6 @@ class OneCycle(Schedule):
 
 
 def _rate(value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if not is_number(value) or not value > 0:
         raise ArgumentError("not a positive number", expected="such as 1e-3", got=repr(value))
     return float(value)
-
-
-def _count(value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ArgumentError("steps are a positive integer", expected="1_000", got=repr(value))
-    return value

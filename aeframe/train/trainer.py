@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
 
 from aeframe.backends import Backend, Program, as_backend, to_numpy
+from aeframe.backends.run import cached
+from aeframe.core.arguments import count, is_integer
 from aeframe.core.cells import Parameter, Store
 from aeframe.core.checks import Check, checks_of
 from aeframe.core.errors import ArgumentError, StateError
@@ -22,8 +25,18 @@ from aeframe.core.structure import walk
 from aeframe.rewrites import inference
 from aeframe.train.callbacks import Callback
 from aeframe.train.checkpoint import save
-from aeframe.train.data import Batch, Feed, Options, Rows, as_feed, given_together, names_of, split
-from aeframe.train.graph import loss_graph, takes_weight, with_step
+from aeframe.train.data import (
+    Batch,
+    Feed,
+    Options,
+    Rows,
+    as_feed,
+    given_together,
+    names_of,
+    require_class_weight,
+    split,
+)
+from aeframe.train.graph import loss_graph, takes_weight, target_check, with_step
 from aeframe.train.history import History
 from aeframe.train.loop import Plan, Tally, in_order, run
 from aeframe.train.metrics import Metric
@@ -89,8 +102,17 @@ class Trainer:
         for metric in metrics:
             if not isinstance(metric, Metric):
                 raise ArgumentError("not a metric", expected="ae.Accuracy()", got=repr(metric))
+        names = ["loss", *(m.name for m in metrics)]
+        if len(set(names)) < len(names):
+            raise ArgumentError(
+                "two logs have one name",
+                got=", ".join(names),
+                fix="give one of the metrics another `name`",
+            )
+        if not is_integer(seed) or seed < 0:
+            raise ArgumentError("a seed is an integer from 0 up", expected="seed=0", got=repr(seed))
         self.module, self.optimizer, self.loss = module, optimizer, loss
-        self.metrics, self.seed = tuple(metrics), seed
+        self.metrics, self.seed = tuple(metrics), int(seed)
         self.weighs = all(map(takes_weight, (loss, *(m.terms for m in metrics))))
         self.backend = as_backend(backend)
         module._backend = self.backend  # type: ignore[attr-defined]
@@ -101,6 +123,7 @@ class Trainer:
         self.counts: tuple[int, ...] = ()
         self._programs: dict[Any, Program] = {}
         self._checks: dict[Program, list[Check]] = {}
+        self._inputs: dict[Program, tuple[TensorType, ...]] = {}
         self._parameters: list[Parameter] = []
 
     @property
@@ -109,8 +132,30 @@ class Trainer:
         own = {f"optimizer.{p}": c for p, c in walk(self.optimizer) if hasattr(c, "initialize")}
         return Store({**self.module.store, **own})
 
+    def copy_for(self, module: Module) -> Self:
+        """A Trainer of ``module``, which shares its cells with this one's, set up alike."""
+        other = copy(self)
+        other.module, other.history, other.tally = module, History(), Tally(other)
+        other._programs, other._checks, other._inputs, other._parameters = {}, {}, {}, []
+        return other
+
+    def _keep_up(self) -> None:
+        """Forget all programs when the structure of the model is another one."""
+
+        def parameters() -> list[Parameter]:
+            return [c for _, c in walk(self.module) if isinstance(c, Parameter)]
+
+        found = cached(self.module, ("parameters",), self.backend, parameters)
+        if found is not self._parameters:
+            self._parameters = found
+            self._programs, self._checks, self._inputs = {}, {}, {}
+
     def program(self, kind: str, batch: Batch) -> Program:
-        """The program ``train`` or ``evaluate`` for batches of this shape, compiled once."""
+        """The program ``train`` or ``evaluate`` for batches of this shape, compiled once.
+
+        It is made anew when the structure of the model, or what is frozen, has changed.
+        """
+        self._keep_up()
         signature = (kind, batch.extras, *[(s, a.dtype) for s, a in batch.shapes()])
         program = self._programs.get((*signature, *[p.trainable for p in self._parameters]))
         if program is None:
@@ -119,7 +164,8 @@ class Trainer:
             graph, self.counts = loss_graph(
                 self.module, self.loss, self.metrics, types, batch.extras
             )
-            checks = checks_of(graph)
+            target = len(types) - len(batch.extras) - 1
+            checks = [*checks_of(graph), *(target_check(m, target) for m in self.metrics)]
             for check in checks:  # before optimizer and backend have their say
                 check(batch.single().arrays)
             train = kind == "train"
@@ -128,9 +174,12 @@ class Trainer:
                 self.backend.require_cells(self.store)
             self.store.initialize(self.seed)
             program = self.backend.compile(graph.inputs, graph.outputs, dict(graph.updates))
-            self._parameters = [c for _, c in walk(self.module) if isinstance(c, Parameter)]
+            if not self._programs:  # the first call makes parameters whose shape was not known
+                self._keep_up()
             key = (*signature, *(p.trainable for p in self._parameters))
             self._programs[key], self._checks[program] = program, checks
+            self._inputs[program] = tuple(types[:target])
+        self.module._last_call = ("__call__", self._inputs[program])  # type: ignore[attr-defined]
         return program
 
     def validate(self, program: Program, batch: Batch) -> None:
@@ -221,14 +270,6 @@ class Trainer:
         FileError
             When ``resume`` is no checkpoint of this model and data.
         """
-        counts = {"epochs": epochs, "batch_size": batch_size}
-        counts |= {"steps_per_execution": steps_per_execution}
-        counts |= {} if steps_per_epoch is None else {"steps_per_epoch": steps_per_epoch}
-        for name, number in counts.items():
-            if not isinstance(number, int) or number < 1:
-                raise ArgumentError(
-                    "a count is not a positive integer", expected=f"{name}=10", got=repr(number)
-                )
         dtype = self.module.find_dtype()
         feed = as_feed(data, dtype, self._weight(sample_weight))
         validation = None if validation_data is None else given_together(validation_data, dtype)
@@ -240,13 +281,15 @@ class Trainer:
                 feed=feed,
                 options=self._options(batch_size, class_weight),
                 validation=validation,
-                epochs=epochs,
+                epochs=count("epochs", epochs),
                 shuffle=shuffle,
-                steps=steps_per_epoch,
-                together=steps_per_execution,
+                steps=None
+                if steps_per_epoch is None
+                else count("steps_per_epoch", steps_per_epoch),
+                together=count("steps_per_execution", steps_per_execution),
                 callbacks=in_order(callbacks),
                 resume=resume,
-                prefetch=0 if feed.checked else prefetch,
+                prefetch=0 if feed.checked else count("prefetch", prefetch, 0),
                 progress=progress,
             ),
         )
@@ -273,9 +316,10 @@ class Trainer:
         save(self, path)
 
     def _options(self, size: int, class_weight: Mapping[Any, float] | None = None) -> Options:
-        if class_weight is not None and not isinstance(class_weight, Mapping):
-            raise ArgumentError("`class_weight` is a dict", expected="{0: 1.0, 1: 5.0}")
+        if class_weight is not None:
+            require_class_weight(class_weight)
         weight, multiple = self._weight(class_weight), self.backend.multiple
+        size = count("batch_size", size)
         return Options(self.module.find_dtype(), size, self.weighs, weight, multiple)
 
     def _weight(self, weight: Any) -> Any:

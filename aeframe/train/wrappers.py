@@ -14,12 +14,13 @@ import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
 
+from aeframe.core.arguments import count, is_number
 from aeframe.core.cells import Parameter, State
 from aeframe.core.errors import ArgumentError, StateError, UnknownNameError, nearest
 from aeframe.core.structure import matches
 from aeframe.nn.initializers import zeros
 from aeframe.train.ops import ClipNormOp, ClipValueOp
-from aeframe.train.optimizers import Moved, Optimizer
+from aeframe.train.optimizers import Moved, Optimizer, renew
 
 
 class Wrapper(Optimizer):
@@ -111,21 +112,15 @@ class Accumulate(Wrapper):
 
     def __init__(self, optimizer: Optimizer, steps: int) -> None:
         super().__init__(optimizer)
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise ArgumentError(
-                "gradients are gathered over a positive number of batches",
-                expected="Accumulate(Adam(1e-3), 4)",
-                got=repr(steps),
-            )
-        self.steps = steps
+        self.steps = count("steps", steps)
         self.gathered = State(np.zeros(()), dtype="int64")
         self.totals: dict[str, State] = {}
+        self._owners: dict[str, Parameter] = {}
 
     def prepare(self, parameters: Mapping[str, Parameter]) -> None:
         """Make the slots of parameters that have none yet, by path."""
         super().prepare(parameters)
-        for path, p in parameters.items():
-            self.totals.setdefault(path, _slot(p)).follows = p
+        renew(self.totals, self._owners, parameters, _slot)
 
     def updates(
         self, paths: Sequence[str], values: Sequence[Variable], gradients: Sequence[Variable]
@@ -168,22 +163,20 @@ class Average(Wrapper):
 
     def __init__(self, optimizer: Optimizer, decay: float = 0.999, start: int = 0) -> None:
         super().__init__(optimizer)
-        if not 0 < decay <= 1 or start < 0:
+        if not is_number(decay) or not 0 < decay <= 1:
             raise ArgumentError(
-                "an average needs a decay above 0 and up to 1, and a step to start after",
-                expected="Average(Adam(1e-3), decay=0.999, start=0)",
-                got=f"decay={decay!r}, start={start!r}",
+                "an average needs a decay above 0 and up to 1",
+                expected="Average(Adam(1e-3), decay=0.999)",
+                got=repr(decay),
             )
-        self.decay, self.start = float(decay), start
+        self.decay, self.start = float(decay), count("start", start, 0)
         self.averages: dict[str, State] = {}
         self._parameters: dict[str, Parameter] = {}
 
     def prepare(self, parameters: Mapping[str, Parameter]) -> None:
         """Make the slots of parameters that have none yet, by path."""
         super().prepare(parameters)
-        self._parameters.update(parameters)
-        for path, p in parameters.items():
-            self.averages.setdefault(path, _slot(p)).follows = p
+        renew(self.averages, self._parameters, parameters, _slot)
 
     def updates(
         self, paths: Sequence[str], values: Sequence[Variable], gradients: Sequence[Variable]
@@ -233,8 +226,9 @@ class Groups(Optimizer):
     """
 
     def __init__(self, groups: Mapping[str, Optimizer]) -> None:
-        wrong = [v for v in groups.values() if not isinstance(v, Optimizer)]
-        if wrong or not groups or len({id(v) for v in groups.values()}) < len(groups):
+        given = list(groups.values()) if isinstance(groups, Mapping) else [groups]
+        wrong = [v for v in given if not isinstance(v, Optimizer)]
+        if wrong or not given or len({id(v) for v in given}) < len(given):
             raise ArgumentError(
                 "Groups takes patterns of paths, each with an optimizer of its own",
                 expected='Groups({"encoder.*": AdamW(1e-5), "*": AdamW(1e-3)})',
@@ -297,10 +291,12 @@ class Groups(Optimizer):
 
 
 def _slot(p: Parameter) -> State:
-    return State(init=zeros, shape=p.type.shape, dtype=p.type.dtype)
+    slot = State(init=zeros, shape=p.type.shape, dtype=p.type.dtype)
+    slot.follows = p
+    return slot
 
 
 def _limit(value: float) -> float:
-    if not value > 0:
+    if not is_number(value) or not value > 0:
         raise ArgumentError("a limit is a positive number", expected="1.0", got=repr(value))
     return float(value)
