@@ -18,7 +18,9 @@ def layers(width=3, **options):
     return model.compile(**({"optimizer": ae.Adam(1e-2), "loss": ENTROPY} | options))
 
 
-@pytest.mark.parametrize("wrap", [lambda o: o, lambda o: ae.Accumulate(o, 2), ae.Average])
+@pytest.mark.parametrize(
+    "wrap", [lambda o: o, lambda o: ae.train.Accumulate(o, 2), ae.train.Average]
+)
 def test_a_replaced_layer_is_trained(wrap):
     model = layers(optimizer=wrap(ae.Adam(1e-2)))
     model.fit(X, Y, **QUIET)
@@ -43,20 +45,20 @@ def test_the_same_structure_compiles_once():
 def test_lora_after_fit_trains_and_keeps_no_dead_slots():
     model = layers()
     model.fit(X, Y, **QUIET)
-    nn.lora(model, 2)
-    before = model.store.snapshot()
+    before = nn.lora(model, 2).init().store.snapshot()
     model.fit(X, Y, **QUIET)
     after = model.store.snapshot()
     moved = {p for p in after if not np.array_equal(before.get(p), after[p])}
     assert moved and all(model.store[p].trainable for p in moved)
-    slots = {p for p in model._trainer.store if p.startswith("optimizer.state")}
-    assert {p.split("[", 1)[1].rsplit("]", 2)[0].removesuffix("]") for p in slots} <= set(after)
+    slots = [p for p in model._trainer.store if p.startswith("optimizer.state[")]
+    owners = {p.removeprefix("optimizer.state[").rsplit("][", 1)[0] for p in slots}
+    assert moved <= owners <= set(after)
 
 
 def test_an_optimizer_has_one_model():
-    optimizer = ae.ClipNorm(ae.Adam(1e-2), 1.0)
+    optimizer = ae.train.ClipNorm(ae.Adam(1e-2), 1.0)
     layers(optimizer=optimizer).fit(X, Y, **QUIET)
-    for second in (optimizer, ae.ClipValue(optimizer.optimizer, 1.0)):
+    for second in (optimizer, ae.train.ClipValue(optimizer.optimizer, 1.0)):
         with pytest.raises(ArgumentError, match="another model"):
             layers(optimizer=second).fit(X, Y, **QUIET)
 
@@ -69,13 +71,11 @@ def test_a_copy_with_a_pass_trains_the_rewritten_graph():
     low.fit(X, Y, **QUIET)
     assert low.history is not model.history
 
-    def dtypes(each):
+    def ops(each):
         (program,) = each._trainer._programs.values()
-        return {getattr(v.type, "dtype", "") for v in ae.core.expand(program.graph).results} | {
-            type(n.op).__name__ for n in ae.core.toposort(program.graph.results)
-        }
+        return {str(node.op) for node in ae.core.toposort(program.graph.results)}
 
-    assert dtypes(low) != dtypes(model)
+    assert any("bfloat16" in op.lower() for op in ops(low) - ops(model))
     assert model._trainer.optimizer.count.value == 4 == low._trainer.optimizer.count.value
     assert low.evaluate(X, Y).keys() == {"loss", "accuracy"}
 
@@ -90,8 +90,7 @@ def test_training_is_a_call_that_view_and_explain_know(verb):
     model = layers()
     getattr(model, verb)(X, Y, **(QUIET if verb == "fit" else {}))
     assert model._last_call[1][0].shape[1] == 4
-    assert "Dense" in str(model.explain()) or model.explain() is not None
-    assert model.view() is not None
+    assert "Dense" in str(model.view().html) and model.explain() is not None
 
 
 def fitted(prediction, **options):
@@ -156,9 +155,9 @@ def test_labels_beyond_the_classes_of_a_metric(metric):
 @pytest.mark.parametrize(
     "optimizer",
     [
-        ae.SGD(ae.CosineDecay(0.1, 100)),
-        ae.Groups({"hidden.*": ae.SGD(0.1), "*": ae.Adam(1e-3)}),
-        ae.ClipNorm(ae.SGD(1e-30), 1.0),
+        ae.SGD(ae.train.Cosine(0.1, 100)),
+        ae.train.Groups({"hidden.*": ae.SGD(0.1), "*": ae.Adam(1e-3)}),
+        ae.train.ClipNorm(ae.SGD(1e-30), 1.0),
     ],
 )
 def test_a_plateau_scales_any_rate(optimizer):
@@ -174,10 +173,10 @@ def test_numpy_integers_are_counts():
 
 
 WRONG = {
-    "limit": lambda: ae.ClipNorm(ae.Adam(), "1"),
-    "decay": lambda: ae.Average(ae.Adam(), decay="x"),
-    "start": lambda: ae.Average(ae.Adam(), start=0.5),
-    "groups": lambda: ae.Groups([ae.Adam()]),
+    "limit": lambda: ae.train.ClipNorm(ae.Adam(), "1"),
+    "decay": lambda: ae.train.Average(ae.Adam(), decay="x"),
+    "start": lambda: ae.train.Average(ae.Adam(), start=0.5),
+    "groups": lambda: ae.train.Groups([ae.Adam()]),
     "split": lambda: layers().fit(X, Y, validation_split="0.1"),
     "negative split": lambda: layers().fit(X, Y, validation_split=-0.1),
     "seed": lambda: layers(seed=-1),
@@ -187,7 +186,7 @@ WRONG = {
     "steps": lambda: layers().fit(X, Y, steps_per_epoch=0),
     "two metrics": lambda: layers(metrics=[ae.Accuracy(), ae.Accuracy()]),
     "a metric called loss": lambda: layers(metrics=[ae.LossMetric(ENTROPY, "loss")]),
-    "minimum": lambda: compiled(optimizer=ae.SGD(ae.CosineDecay(0.1, 9))).fit(
+    "minimum": lambda: compiled(optimizer=ae.SGD(ae.train.Cosine(0.1, 9))).fit(
         X, T, callbacks=[ae.ReduceLROnPlateau("loss", minimum=0.1)], **QUIET
     ),
     **{
