@@ -18,9 +18,10 @@ def layers(width=3, **options):
     return model.compile(**({"optimizer": ae.Adam(1e-2), "loss": ENTROPY} | options))
 
 
-@pytest.mark.parametrize(
-    "wrap", [lambda o: o, lambda o: ae.train.Accumulate(o, 2), ae.train.Average]
-)
+WRAPS = [lambda o: o, lambda o: ae.train.Accumulate(o, 2), ae.train.Average]
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
 def test_a_replaced_layer_is_trained(wrap):
     model = layers(optimizer=wrap(ae.Adam(1e-2)))
     model.fit(X, Y, **QUIET)
