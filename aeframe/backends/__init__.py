@@ -3,7 +3,6 @@
 from aeframe.backends.base import (
     Backend,
     Diagnosis,
-    Program,
     as_backend,
     backend_names,
     current_backend,
@@ -13,6 +12,7 @@ from aeframe.backends.base import (
 from aeframe.backends.claims import implement
 from aeframe.backends.interrupts import interrupts_between, interrupts_wait
 from aeframe.backends.jax.mesh import connect
+from aeframe.backends.program import Program
 from aeframe.backends.run import as_array, program_for, require_finite, run
 
 __all__ = [

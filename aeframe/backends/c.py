@@ -12,8 +12,9 @@ from aesara.graph.basic import Apply, Variable
 from aesara.graph.op import Op
 from aesara.tensor.random.type import RandomGeneratorType
 
-from aeframe.backends.base import Backend, Diagnosis, Executable
+from aeframe.backends.base import Backend, Diagnosis
 from aeframe.backends.claims import implementation
+from aeframe.backends.program import Executable
 from aeframe.compat import compile_cache_is_cold
 from aeframe.core.cells import Cell, RandomState
 from aeframe.core.graph import Graph

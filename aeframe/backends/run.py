@@ -11,7 +11,8 @@ import numpy as np
 from aesara.tensor.type import TensorType
 from numpy.typing import NDArray
 
-from aeframe.backends.base import Backend, Program, as_backend, to_numpy
+from aeframe.backends.base import Backend, as_backend, to_numpy
+from aeframe.backends.program import Program
 from aeframe.core.cells import Cell
 from aeframe.core.checks import Check, checks_of
 from aeframe.core.errors import DataError, DtypeError

@@ -18,11 +18,12 @@ import numpy as np
 from aesara.graph.basic import Apply, Constant, Variable
 from aesara.tensor.random.op import RandomVariable
 
-from aeframe.backends.base import Backend, Diagnosis, Executable, Mapped
+from aeframe.backends.base import Backend, Diagnosis
 from aeframe.backends.cache import keep_programs
 from aeframe.backends.claims import implementation
 from aeframe.backends.jax.memory import keep_memory
 from aeframe.backends.jax.mesh import Placement, Spread
+from aeframe.backends.program import Executable, Mapped
 from aeframe.core.cells import Cell, RandomState, Store
 from aeframe.core.errors import ArgumentError, UnsupportedError
 from aeframe.core.graph import Graph, toposort

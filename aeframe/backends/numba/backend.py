@@ -24,9 +24,10 @@ import numpy as np
 from aesara.graph.basic import Variable
 from aesara.scan.op import Scan
 
-from aeframe.backends.base import Backend, Diagnosis, Executable
+from aeframe.backends.base import Backend, Diagnosis
 from aeframe.backends.cache import cache_folder
 from aeframe.backends.claims import implementation
+from aeframe.backends.program import Executable
 from aeframe.core.cells import Cell, RandomState
 from aeframe.core.expand import expand
 from aeframe.core.graph import Graph

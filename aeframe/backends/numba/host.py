@@ -14,7 +14,7 @@ from aesara.scan.op import Scan
 from aesara.tensor.random.op import RandomVariable
 from aesara.tensor.type import TensorType
 
-from aeframe.backends.base import Executable
+from aeframe.backends.program import Executable
 from aeframe.core.errors import UnsupportedError
 from aeframe.core.graph import Graph
 from aeframe.core.shapes import is_tensor, perform, specialize

@@ -1,0 +1,205 @@
+"""Program: a compiled callable that borrows cells from a Store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from aesara.graph.basic import Variable
+from aesara.tensor.type import TensorType
+
+from aeframe.backends.interrupts import interrupts_wait
+from aeframe.core.cells import Cell, cells
+from aeframe.core.errors import (
+    ArgumentError,
+    DtypeError,
+    IntermediateError,
+    ShapeError,
+    StateError,
+)
+from aeframe.core.expand import expand, trim
+from aeframe.core.graph import Graph, replay, require_leaves, toposort
+from aeframe.core.ops import IntermediateType
+from aeframe.core.shapes import compatible, shape_text, specialize
+
+if TYPE_CHECKING:
+    from aeframe.backends.base import Backend
+
+Executable = Callable[[list[Any], list[Any], Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]]
+Mapped = Callable[[list[Any], Sequence[Any], Sequence[Any]], list[Any]]
+
+_CELLS = RLock()
+
+
+class Program:
+    """A compiled callable that borrows cells from a Store and returns those that it updates.
+
+    Static shapes are specialized for each call signature: a new shape compiles once.
+
+    Attributes
+    ----------
+    compilations
+        How many signatures were compiled.
+    """
+
+    def __init__(self, backend: Backend, graph: Graph) -> None:
+        _refuse_leftovers(graph, backend)
+        self.backend, self.graph = backend, graph
+        self.updated: list[Cell] = list(graph.updates)
+        found = [c for c in cells(graph.results) if c not in graph.updates]
+        self.fixed = [c for c in found if c not in set(graph.inputs)]
+        require_leaves(graph, [*self.updated, *self.fixed])
+        self.compilations = 0
+        self._executables: dict[Any, Executable] = {}
+        self._mapped: dict[Any, Mapped] = {}
+
+    def __call__(self, *arrays: Any) -> Sequence[Any]:
+        """Run on arrays; the outputs are arrays as the backend keeps them.
+
+        Raises
+        ------
+        ShapeError, DtypeError
+            When an array is not of the input's type.
+        """
+        return self._call("", arrays)
+
+    def scan(self, *rows: Any) -> Sequence[Any]:
+        """Run once for each entry along the first axis of all inputs, one after the other.
+
+        Each run takes the cells that the one before left: the numbers are those of as many calls,
+        in one program where the backend can. The outputs have that leading axis.
+
+        >>> import aesara.tensor as at
+        >>> from aeframe.backends import Backend
+        >>> from aeframe.core.cells import State
+        >>> x, total = at.dscalar("x"), State(0.0)
+        >>> add = Backend("c").compile([x], [2.0 * x], {total: total + x})
+        >>> add.scan(np.array([1.0, 2.0, 3.0]))[0], float(total.value)
+        (array([2., 4., 6.]), 6.0)
+        """
+        return self._call("scan", rows)
+
+    def _call(self, kind: str, arrays: Sequence[Any]) -> Sequence[Any]:
+        arrays = self.backend.feed(arrays, 1 if kind else 0)
+        signature = (kind, *[(a.shape, a.dtype) if hasattr(a, "shape") else None for a in arrays])
+        run = self._executables.get(signature)
+        if run is None:  # compiling is long, and may be interrupted
+            run = self._executables[signature] = self._made(kind, arrays)
+            return self._step(run, arrays)
+        with interrupts_wait() if self.updated else nullcontext():
+            return self._step(run, arrays)
+
+    def _made(self, kind: str, arrays: Sequence[Any]) -> Executable:
+        if not kind:
+            return self._compile(arrays)
+        single = [a[0] for a in arrays]
+        signature = ("", *[(a.shape, a.dtype) for a in single])
+        if signature not in self._executables:
+            self._executables[signature] = self._compile(single)
+        return self.backend.scanned(self._executables[signature])
+
+    def _step(self, run: Executable, arrays: Sequence[Any]) -> Sequence[Any]:
+        load = self.backend.load
+        with _CELLS:  # another thread must not borrow a cell that is being updated
+            states, fixed = [load(c) for c in self.updated], [load(c) for c in self.fixed]
+            outputs, advanced = run(states, fixed, arrays)
+            for cell, value in zip(self.updated, advanced, strict=True):
+                cell.data = value
+        return outputs
+
+    def map(self, rows: Sequence[Any], *rest: Any) -> list[Any]:
+        """Run once for each entry along the first axis of ``rows``, which are the first inputs.
+
+        ``rest`` are the other inputs, the same in every run. Rows of random states come from
+        :meth:`Backend.random_states`. The outputs have that leading axis.
+
+        Raises
+        ------
+        StateError
+            When the program updates cells: runs side by side have no order.
+
+        >>> import aesara.tensor as at
+        >>> from aeframe.backends import Backend
+        >>> x, y = at.dscalars("x", "y")
+        >>> double = Backend("c").compile([x, y], [2.0 * x + y])
+        >>> double.map([np.array([1.0, 2.0])], np.array(0.5))
+        [array([2.5, 4.5])]
+        """
+        if self.updated:
+            raise StateError("a program that updates cells cannot be mapped over rows")
+        signature = (len(rows), *((a.shape, a.dtype) for a in rest))
+        signature += tuple((a.shape[1:], a.dtype) for a in rows if hasattr(a, "shape"))
+        run = self._mapped.get(signature)
+        if run is None:
+            first = [a[0] if hasattr(a, "shape") else a for a in rows]
+            executable = self._compile([*first, *rest])
+            run = self._mapped[signature] = self.backend.mapped(executable, len(rows))
+        return run([self.backend.load(c) for c in self.fixed], list(rows), list(rest))
+
+    def _compile(self, arrays: Sequence[Any]) -> Executable:
+        graph = self.graph
+        if len(arrays) != len(graph.inputs):
+            raise ArgumentError(
+                "wrong number of inputs", expected=len(graph.inputs), got=len(arrays)
+            )
+        types = [_input_type(v, a) for v, a in zip(graph.inputs, arrays, strict=True)]
+        cell_variables = [*self.updated, *self.fixed]
+        plain = {c: c.type(name=c.name) for c in cell_variables}
+        results = replay(graph.results, plain)
+        n = len(graph.outputs)
+        closed = Graph(
+            (*graph.inputs, *plain.values()),
+            tuple(results[:n]),
+            dict(zip(graph.updates, results[n:], strict=True)),
+        )
+        concrete = specialize(closed, [*types, *(c.type for c in cell_variables)])
+        expanded = expand(trim(concrete), self.backend.claims)
+        k, m = len(graph.inputs), len(self.updated)
+        self.compilations += 1
+        for variable, cell in zip(expanded.inputs[k:], cell_variables, strict=True):
+            variable.tag.cell = cell
+        return self.backend.executable(
+            expanded, expanded.inputs[k : k + m], expanded.inputs[k + m :]
+        )
+
+
+def _input_type(variable: Variable, array: Any) -> Any:
+    kind = variable.type
+    if not isinstance(kind, TensorType):
+        return kind
+    name = variable.name or "an input"
+    if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+        raise ArgumentError(f"{name} is not an array", expected=str(kind), got=type(array).__name__)
+    if str(array.dtype) != kind.dtype:
+        raise DtypeError(
+            f"{name} has the wrong dtype",
+            expected=kind.dtype,
+            got=str(array.dtype),
+            fix=f"pass `array.astype({kind.dtype!r})`",
+        )
+    if len(array.shape) != kind.ndim or not all(map(compatible, array.shape, kind.shape)):
+        raise ShapeError(
+            f"{name} has the wrong shape",
+            expected=shape_text(kind.shape),
+            got=shape_text(array.shape),
+        )
+    return TensorType(kind.dtype, tuple(array.shape))
+
+
+def _refuse_leftovers(graph: Graph, backend: Backend) -> None:
+    for node in toposort(graph.results):
+        for out in node.outputs:
+            if isinstance(out.type, IntermediateType):
+                raise IntermediateError(
+                    f"{node.op} is left in the graph: it makes a {out.type.name}, which "
+                    f"{backend.name} cannot run",
+                    path=getattr(node.tag, "path", None),
+                    fix=out.type.hint,
+                )
+        for v in node.inputs:
+            if v.owner is None and isinstance(v.type, IntermediateType):
+                raise IntermediateError(
+                    f"{node.op} depends on a free {v.type.name}", fix="give it a value"
+                )
