@@ -71,7 +71,7 @@ class Program:
         Each run takes the cells that the one before left: the numbers are those of as many calls,
         in one program where the backend can. The outputs have that leading axis.
 
-        >>> import aesara.tensor as at
+        >>> import aesara.tensor as at, numpy as np
         >>> from aeframe.backends import Backend
         >>> from aeframe.core.cells import State
         >>> x, total = at.dscalar("x"), State(0.0)
@@ -120,7 +120,7 @@ class Program:
         StateError
             When the program updates cells: runs side by side have no order.
 
-        >>> import aesara.tensor as at
+        >>> import aesara.tensor as at, numpy as np
         >>> from aeframe.backends import Backend
         >>> x, y = at.dscalars("x", "y")
         >>> double = Backend("c").compile([x, y], [2.0 * x + y])
