@@ -129,16 +129,16 @@ def max_pool_gradient(node: Apply) -> list[Kernel] | None:
     return None if sizes is None else [Kernel("max_pool_gradient", (0, 1, 2), (0,), sizes)]
 
 
-def _rows(x: Variable) -> tuple[int, int] | None:
-    """How many rows batch normalization sees, and how long they are."""
+def _rows(x: Variable, n_inputs: int) -> tuple[int, int] | None:
+    """How many rows batch normalization sees, all alike, and how long they are."""
     *lead, c = x.type.shape
-    return (prod(lead), c) if prod(lead) * c >= SMALLEST else None
+    return (prod(lead), c) if n_inputs == 5 and prod(lead) * c >= SMALLEST else None
 
 
 @claim(BatchNormOp)
 def batch_norm(node: Apply) -> list[Kernel] | None:
     """One pass for the moments, one for the result; XLA sums columns entry by entry."""
-    sizes, op = _rows(node.inputs[0]), node.op
+    sizes, op = _rows(node.inputs[0], len(node.inputs)), node.op
     if sizes is None:
         return None
     return [Kernel("batch_norm", (0, 1, 2, 3, 4), (0, 1, 2), sizes, (op.momentum, op.epsilon))]
@@ -147,7 +147,8 @@ def batch_norm(node: Apply) -> list[Kernel] | None:
 @claim(BatchNormOp, pullback=True)
 def batch_norm_gradient(node: Apply) -> list[Kernel] | None:
     """One pass for all sums, one for the gradient of the input."""
-    sizes, op = _rows(node.inputs[0]), node.op
+    op = node.op
+    sizes = _rows(node.inputs[0], op.n_inputs)
     if sizes is None or op.seeds != (0,) or max(op.wrt) > 2:
         return None
     inputs, outputs = (0, 1, len(node.inputs) - 1), tuple(range(len(node.outputs)))

@@ -168,6 +168,17 @@ def test_batch_norm(shape, backend):
 
 
 @pytest.mark.usefixtures("eager_claims")
+@pytest.mark.parametrize("backend", ["jax", "c"])
+def test_batch_norm_of_weighted_rows_is_left_alone(backend):
+    arrays = [*normal((7, 5), (5,), (5,), (5,)), np.ones(5, "float32")]
+    arrays.append(np.array([1, 1, 1, 1, 0, 0, 0], "float32"))
+    inputs = symbols(*arrays)
+    made = BatchNormOp(0.9, 1e-2)(*inputs)
+    gradients = ae.grad((made[0] * at.constant(arrays[0])).sum(), inputs[:3])
+    agree(Graph(tuple(inputs), (*made, *gradients)), arrays, backend, claimed=0, tolerance=2e-4)
+
+
+@pytest.mark.usefixtures("eager_claims")
 def test_max_pool_keeps_nan():
     x = np.array([1.0, np.nan, 2.0, 0.0], "float32").reshape(1, 2, 2, 1)
     for order in (x, x[:, ::-1, ::-1].copy()):
