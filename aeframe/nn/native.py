@@ -32,13 +32,13 @@ def _dense_sizes(node: Apply) -> tuple[int, int, int] | None:
 
 
 @claim(DenseOp)
-def dense(node: Apply) -> list[Kernel] | None:
+def dense(node: Apply) -> Kernel | None:
     """One product, the bias within."""
     sizes = _dense_sizes(node)
     if sizes is None:
         return None
     n = len(node.inputs)
-    return [Kernel("dense", tuple(range(n)), (0,), (*sizes, n - 2))]
+    return Kernel("dense", tuple(range(n)), (*sizes, n - 2))
 
 
 def _wanted(node: Apply) -> tuple[int, ...]:
@@ -48,13 +48,12 @@ def _wanted(node: Apply) -> tuple[int, ...]:
 
 
 @claim(DenseOp, pullback=True)
-def dense_gradient(node: Apply) -> list[Kernel] | None:
+def dense_gradient(node: Apply) -> Kernel | None:
     """All gradients in one call: its weight may then be overwritten by an update that uses them."""
     sizes = _dense_sizes(node)
     if sizes is None:
         return None
-    inputs, outputs = (0, 1, len(node.inputs) - 1), tuple(range(len(node.outputs)))
-    return [Kernel("dense_gradient", inputs, outputs, (*sizes, *_wanted(node)))]
+    return Kernel("dense_gradient", (0, 1, len(node.inputs) - 1), (*sizes, *_wanted(node)))
 
 
 def _convolution_sizes(op: Any, x: Variable, w: Variable, y: Variable) -> tuple[int, ...] | None:
@@ -69,42 +68,41 @@ def _convolution_sizes(op: Any, x: Variable, w: Variable, y: Variable) -> tuple[
 
 
 @claim(Conv2DOp)
-def convolve(node: Apply) -> list[Kernel] | None:
+def convolve(node: Apply) -> Kernel | None:
     """A product with the patches, the bias within."""
     x, w, *bias = node.inputs
     sizes = _convolution_sizes(node.op, x, w, node.outputs[0])
     if sizes is None:
         return None
-    return [Kernel("convolve", tuple(range(2 + len(bias))), (0,), (*sizes, len(bias)))]
+    return Kernel("convolve", tuple(range(2 + len(bias))), (*sizes, len(bias)))
 
 
 @claim(Conv2DOp, pullback=True)
-def convolve_gradient(node: Apply) -> list[Kernel] | None:
+def convolve_gradient(node: Apply) -> Kernel | None:
     """All gradients in one call, as for Dense."""
     x, w, g = node.inputs[0], node.inputs[1], node.inputs[-1]
     sizes = _convolution_sizes(node.op.op, x, w, g)
     if sizes is None:
         return None
-    inputs, outputs = (0, 1, len(node.inputs) - 1), tuple(range(len(node.outputs)))
-    return [Kernel("convolve_gradient", inputs, outputs, (*sizes, *_wanted(node)))]
+    return Kernel("convolve_gradient", (0, 1, len(node.inputs) - 1), (*sizes, *_wanted(node)))
 
 
 @claim(ConvTranspose2DOp)
-def convolve_transposed(node: Apply) -> list[Kernel] | None:
+def convolve_transposed(node: Apply) -> Kernel | None:
     """What a convolution's gradient does for its input."""
     g, w, *bias = node.inputs
     sizes = _convolution_sizes(node.op, node.outputs[0], w, g)
     if sizes is None:
         return None
-    return [Kernel("convolve_x", tuple(range(2 + len(bias))), (0,), (*sizes, len(bias)))]
+    return Kernel("convolve_x", tuple(range(2 + len(bias))), (*sizes, len(bias)))
 
 
 @claim(ConvKernel2DOp)
-def convolve_kernel(node: Apply) -> list[Kernel] | None:
+def convolve_kernel(node: Apply) -> Kernel | None:
     """What a convolution's gradient does for its kernel."""
     x, g = node.inputs
     sizes = _convolution_sizes(node.op, x, node.outputs[0], g)
-    return None if sizes is None else [Kernel("convolve_w", (0, 1), (0,), sizes)]
+    return None if sizes is None else Kernel("convolve_w", (0, 1), sizes)
 
 
 def _pool_sizes(op: Any, x: Variable, y: Variable) -> tuple[int, ...] | None:
@@ -115,18 +113,18 @@ def _pool_sizes(op: Any, x: Variable, y: Variable) -> tuple[int, ...] | None:
 
 
 @claim(MaxPool2DOp)
-def max_pool(node: Apply) -> list[Kernel] | None:
+def max_pool(node: Apply) -> Kernel | None:
     """One pass."""
     sizes = _pool_sizes(node.op, node.inputs[0], node.outputs[0])
-    return None if sizes is None else [Kernel("max_pool", (0,), (0,), sizes)]
+    return None if sizes is None else Kernel("max_pool", (0,), sizes)
 
 
 @claim(MaxPool2DOp, pullback=True)
-def max_pool_gradient(node: Apply) -> list[Kernel] | None:
+def max_pool_gradient(node: Apply) -> Kernel | None:
     """One pass over the windows."""
     x, y, _ = node.inputs
     sizes = _pool_sizes(node.op.op, x, y)
-    return None if sizes is None else [Kernel("max_pool_gradient", (0, 1, 2), (0,), sizes)]
+    return None if sizes is None else Kernel("max_pool_gradient", (0, 1, 2), sizes)
 
 
 def _rows(x: Variable, n_inputs: int) -> tuple[int, int] | None:
@@ -136,39 +134,37 @@ def _rows(x: Variable, n_inputs: int) -> tuple[int, int] | None:
 
 
 @claim(BatchNormOp)
-def batch_norm(node: Apply) -> list[Kernel] | None:
+def batch_norm(node: Apply) -> Kernel | None:
     """One pass for the moments, one for the result; XLA sums columns entry by entry."""
     sizes, op = _rows(node.inputs[0], len(node.inputs)), node.op
     if sizes is None:
         return None
-    return [Kernel("batch_norm", (0, 1, 2, 3, 4), (0, 1, 2), sizes, (op.momentum, op.epsilon))]
+    return Kernel("batch_norm", (0, 1, 2, 3, 4), sizes, (op.momentum, op.epsilon))
 
 
 @claim(BatchNormOp, pullback=True)
-def batch_norm_gradient(node: Apply) -> list[Kernel] | None:
+def batch_norm_gradient(node: Apply) -> Kernel | None:
     """One pass for all sums, one for the gradient of the input."""
     op = node.op
     sizes = _rows(node.inputs[0], op.n_inputs)
     if sizes is None or op.seeds != (0,) or max(op.wrt) > 2:
         return None
-    inputs, outputs = (0, 1, len(node.inputs) - 1), tuple(range(len(node.outputs)))
-    wanted = (*sizes, *_wanted(node))
-    return [Kernel("batch_norm_gradient", inputs, outputs, wanted, (op.op.epsilon,))]
+    inputs, wanted = (0, 1, len(node.inputs) - 1), (*sizes, *_wanted(node))
+    return Kernel("batch_norm_gradient", inputs, wanted, (op.op.epsilon,))
 
 
-def _heads(op: AttentionOp, inputs: Sequence[Variable], name: str, taken: int) -> list[Kernel]:
+def _heads(op: AttentionOp, inputs: Sequence[Variable], name: str, taken: int) -> Kernel | None:
     """The kernel ``name`` for attention without masks: it sees heads behind positions."""
     (n, h, t, d), (s, e) = inputs[0].type.shape, inputs[2].type.shape[2:]
     if n * h * t * s * min(d, e) < FEWEST:
-        return []
+        return None
     scale = d**-0.5 if op.scale is None else op.scale
     sizes = (n, h, t, s, d, e, int(op.causal))
-    outputs = tuple(range(2 if taken == 3 else 3))
-    return [Kernel(name, tuple(range(taken)), outputs, sizes, (scale,), order=(0, 2, 1, 3))]
+    return Kernel(name, tuple(range(taken)), sizes, (scale,), order=(0, 2, 1, 3))
 
 
 @claim(AttentionOp)
-def attention(node: Apply) -> list[Kernel] | None:
+def attention(node: Apply) -> Kernel | None:
     """A head at a time, whose scores stay in the cache; what a causal mask hides is left out."""
     if len(node.inputs) > 3:
         return None
@@ -176,7 +172,7 @@ def attention(node: Apply) -> list[Kernel] | None:
 
 
 @claim(AttentionOp, pullback=True)
-def attention_gradient(node: Apply) -> list[Kernel] | None:
+def attention_gradient(node: Apply) -> Kernel | None:
     """The same for all gradients, from the weights."""
     op = node.op
     if op.n_inputs > 3 or op.seeds != (0,) or op.wrt != (0, 1, 2):

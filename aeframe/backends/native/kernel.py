@@ -19,14 +19,14 @@ from aeframe.core.shapes import is_tensor
 
 @dataclass(frozen=True)
 class Kernel:
-    """One call of a function of ``kernels/``, which makes some outputs of a typed Op's Apply.
+    """One call of a function of ``kernels/``, which makes the outputs of a typed Op's Apply.
 
     Attributes
     ----------
     name
         Of the C++ function.
-    inputs, outputs
-        Which inputs of the Apply it takes, and which outputs it makes.
+    inputs
+        Which inputs of the Apply it takes.
     sizes, reals
         The numbers that it needs besides, in the order that its comment names.
     in_place
@@ -38,39 +38,38 @@ class Kernel:
 
     name: str
     inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
     sizes: tuple[int, ...]
     reals: tuple[float, ...] = ()
     in_place: tuple[tuple[int, int], ...] = ()
     order: tuple[int, ...] = ()
 
 
-Make = Callable[[Apply], Sequence[Kernel] | None]
+Make = Callable[[Apply], Kernel | None]
 
 
 def claim(op: type, *, pullback: bool = False) -> Callable[[Make], Make]:
-    """Register kernels for a typed Op, or for its gradient, on every backend that can call them.
+    """Register a kernel for a typed Op, or for its gradient, on every backend that can call it.
 
-    ``make(node)`` returns kernels that make all outputs of ``node`` between them, or ``None``
-    where what the backend does by itself is faster. Kernels whose outputs nobody uses do not
-    run. They work on float32 on the CPU, where the library could be compiled.
+    ``make(node)`` returns the kernel, or ``None`` where what the backend does by itself is
+    faster. It works on float32 on the CPU, where the library could be compiled.
     """
 
     def add(make: Make) -> Make:
-        def kernels(node: Apply) -> Sequence[Kernel] | None:
-            return make(node) if is_single(node) else None
+        def found(node: Apply) -> Kernel | None:
+            kernel = make(node) if is_single(node) else None
+            return kernel if kernel is not None and isinstance(library(), Library) else None
 
         def on_jax(node: Apply) -> Callable[..., Any] | None:
-            found = kernels(node)
-            if not found or not _is_one_cpu() or not isinstance(library(), Library):
+            kernel = found(node)
+            if kernel is None or not _is_one_cpu():
                 return None
-            return lambda *values: _assemble(node, found, values, _call_jax)
+            return lambda *values: _outputs(node, kernel, values, _call_jax)
 
         def on_c(node: Apply) -> Callable[..., Any] | None:
-            found = kernels(node)
-            if not found or not isinstance(library(), Library):
+            kernel = found(node)
+            if kernel is None:
                 return None
-            return lambda *values: _assemble(node, found, values, _call_on_arrays)
+            return lambda *values: _outputs(node, kernel, values, _call_on_arrays)
 
         implement("jax", op, pullback=pullback)(on_jax)
         implement("c", op, pullback=pullback)(on_c)
@@ -88,21 +87,16 @@ def is_single(node: Apply) -> bool:
     )
 
 
-def _assemble(
+def _outputs(
     node: Apply,
-    kernels: Sequence[Kernel],
+    kernel: Kernel,
     values: Sequence[Any],
     call: Callable[[Kernel, Sequence[Any], Sequence[Any]], Sequence[Any]],
 ) -> tuple[Any, ...]:
-    """The outputs of ``node``, each from the kernel that makes it."""
-    made: dict[int, Any] = {}
-    for kernel in kernels:
-        types = [node.outputs[o].type for o in kernel.outputs]
-        types = [_in_order(t, kernel) for t in types]
-        results = call(kernel, types, [_in_order(values[i], kernel) for i in kernel.inputs])
-        results = [_in_order(v, kernel) for v in results]
-        made.update(zip(kernel.outputs, results, strict=True))
-    return tuple(made[o] for o in range(len(node.outputs)))
+    """The outputs of ``node`` on ``values``."""
+    types = [_in_order(o.type, kernel) for o in node.outputs]
+    results = call(kernel, types, [_in_order(values[i], kernel) for i in kernel.inputs])
+    return tuple(_in_order(v, kernel) for v in results)
 
 
 def _in_order(value: Any, kernel: Kernel) -> Any:
