@@ -15,7 +15,7 @@ from aesara.graph.basic import Apply, Variable
 
 from aeframe.backends.claims import implementation
 from aeframe.backends.program import Executable, Mapped, Program
-from aeframe.core.cells import Cell, Store
+from aeframe.core.cells import Cell, RandomState, Store
 from aeframe.core.errors import (
     ArgumentError,
     BackendError,
@@ -115,9 +115,16 @@ class Backend(ABC):
         """Whether this backend implements the typed Op of ``node`` itself."""
         return implementation(self.name, node) is not None
 
-    @abstractmethod
     def load(self, cell: Cell) -> Any:
-        """The value of a cell as this backend keeps it."""
+        """The value of a cell as this backend keeps it, and lets programs overwrite.
+
+        By default a NumPy array that belongs to the cell, or a NumPy generator.
+        """
+        if isinstance(cell, RandomState):
+            cell.data = cell.generator()
+        elif not isinstance(cell.data, np.ndarray):
+            cell.data = cell.numpy()
+        return cell.data
 
     @abstractmethod
     def executable(

@@ -16,7 +16,6 @@ from aeframe.backends.base import Backend, Diagnosis
 from aeframe.backends.claims import implementation
 from aeframe.backends.program import Executable
 from aeframe.compat import compile_cache_is_cold
-from aeframe.core.cells import Cell, RandomState
 from aeframe.core.graph import Graph
 from aeframe.core.ops import TypedOp
 
@@ -35,14 +34,6 @@ class CBackend(Backend):
             return Diagnosis(False, "no C++ compiler", "install g++ (or clang) and run again")
         blas = aesara.config.blas__ldflags or "NumPy's (slow)"
         return Diagnosis(True, f"{aesara.config.cxx}, BLAS {blas}")
-
-    def load(self, cell: Cell) -> Any:
-        """A NumPy array that belongs to the cell, or a NumPy generator."""
-        if isinstance(cell, RandomState):
-            cell.data = cell.generator()
-        elif not isinstance(cell.data, np.ndarray):
-            cell.data = cell.numpy()
-        return cell.data
 
     def executable(
         self, graph: Graph, updated: Sequence[Variable], fixed: Sequence[Variable]

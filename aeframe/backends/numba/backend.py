@@ -15,12 +15,12 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from aesara.graph.basic import Variable
 from aesara.scan.op import Scan
 
@@ -28,7 +28,6 @@ from aeframe.backends.base import Backend, Diagnosis
 from aeframe.backends.cache import cache_folder
 from aeframe.backends.claims import implementation
 from aeframe.backends.program import Executable
-from aeframe.core.cells import Cell, RandomState
 from aeframe.core.expand import expand
 from aeframe.core.graph import Graph
 from aeframe.core.ops import TypedOp
@@ -68,14 +67,6 @@ class NumbaBackend(Backend):
             return Diagnosis(False, f"Numba {found}", 'pip install "numba>=0.58.1"')
         return Diagnosis(True, f"Numba {found}")
 
-    def load(self, cell: Cell) -> Any:
-        """A NumPy array that belongs to the cell, or a NumPy generator."""
-        if isinstance(cell, RandomState):
-            cell.data = cell.generator()
-        elif not isinstance(cell.data, np.ndarray):
-            cell.data = cell.numpy()
-        return cell.data
-
     def executable(
         self, graph: Graph, updated: Sequence[Variable], fixed: Sequence[Variable]
     ) -> Executable:
@@ -108,7 +99,7 @@ def compiled(body: str, dtypes: Sequence[str]) -> Callable[..., None]:
         arguments=", ".join(f"a{i}" for i in range(len(dtypes))),
         body=body,
     )
-    key = hashlib.sha256(f"{version('numba')}\n{_kernels_digest()}\n{source}".encode()).hexdigest()
+    key = hashlib.sha256(f"{_made_with()}\n{source}".encode()).hexdigest()
     if key not in _LOADED:
         _LOADED[key] = _import(source, f"kernel_{key[:32]}", folder)
     return _LOADED[key]
@@ -118,11 +109,12 @@ def _numba_name(dtype: str) -> str:
     return "boolean" if dtype == "bool" else dtype
 
 
-def _kernels_digest() -> str:
-    """Of the functions that kernels call: Numba does not notice when those change."""
+@lru_cache(maxsize=1)
+def _made_with() -> str:
+    """Numba's version, and the functions that kernels call: it does not notice their changes."""
     spec = find_spec("aeframe.backends.numba.kernels")
     assert spec is not None and spec.origin is not None
-    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+    return f"{version('numba')}\n{hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()}"
 
 
 def _import(source: str, name: str, folder: Path | None) -> Callable[..., None]:
