@@ -7,7 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 
-_options = {"cache": True, "error_model": "numpy", "nogil": True}
+_options: Any = {"cache": True, "error_model": "numpy", "nogil": True}
 
 
 @numba.njit(**_options)
