@@ -113,7 +113,7 @@ def lora(model: M, rank: int, alpha: float | None = None, where: str = "*") -> M
     >>> [p for p, c in nn.lora(model, 2, where="parts*").store.items() if c.trainable]
     ['parts[0].a', 'parts[0].b', 'parts[2].a', 'parts[2].b']
     """
-    dense = [p for p, m in model.modules().items() if isinstance(m, Dense)]
+    dense = {p: m for p, m in model.modules().items() if isinstance(m, Dense)}
     chosen = [p for p in dense if p and matches(where, p)]
     if not chosen:
         raise UnknownNameError(
@@ -122,10 +122,8 @@ def lora(model: M, rank: int, alpha: float | None = None, where: str = "*") -> M
             got=", ".join(dense) or "no Dense layer: was the model called before?",
             fix='a pattern such as "*.q"',
         )
-    wrapped = {id(model.modules()[p]): LoRA(model.modules()[p], rank, alpha) for p in chosen}  # type: ignore[arg-type]
-    model.freeze()
-    for made in wrapped.values():
-        made.a.trainable = made.b.trainable = True
+    wrapped = {id(dense[p]): LoRA(dense[p], rank, alpha) for p in chosen}
+    model.freeze()  # what is put into it now still learns
     _replace(model, wrapped)
     return model
 

@@ -8,7 +8,6 @@ import aesara.tensor as at
 from aesara.graph.basic import Variable
 
 from aeframe.core.errors import ArgumentError
-from aeframe.core.shapes import narrow
 from aeframe.nn.layers import Layer
 
 Part = Callable[[Variable], Variable]
@@ -55,14 +54,7 @@ class Parallel(Layer):
 
     def __call__(self, x: Variable) -> Variable:
         """What the parts make, side by side."""
-        return beside([part(x) for part in self.parts])
-
-
-def beside(values: list[Variable]) -> Variable:
-    """``values`` joined along the last axis, whose size stays known."""
-    made = at.concatenate(values, axis=-1)
-    narrow(made.owner)
-    return made
+        return at.concatenate([part(x) for part in self.parts], axis=-1)
 
 
 def _checked(parts: tuple[Part, ...]) -> list[Part]:

@@ -14,7 +14,6 @@ from aeframe.core.errors import ArgumentError, ShapeError
 from aeframe.core.shapes import shape_text
 from aeframe.core.structure import register
 from aeframe.core.trace import current_path
-from aeframe.nn.combine import beside
 from aeframe.nn.initializers import Array, glorot_uniform, orthogonal, zeros
 from aeframe.nn.layers import Layer, float_like
 from aeframe.nn.ops import GRUOp, LSTMOp, RecurrentOp, SimpleRNNOp
@@ -171,4 +170,4 @@ class Bidirectional(Layer):
 
     def __call__(self, x: Variable, mask: Variable | None = None) -> Variable:
         """The two results, joined along the last axis."""
-        return beside([self.forward(x, mask), self.backward(x, mask)])
+        return at.concatenate([self.forward(x, mask), self.backward(x, mask)], axis=-1)

@@ -134,6 +134,16 @@ class Feed(ABC):
         """How many batches come before a step, when iteration starts from the beginning."""
         return step
 
+    def split(self, share: float) -> tuple[Feed, Feed]:
+        """The first rows, and the last ``share`` of them.
+
+        Raises
+        ------
+        ArgumentError
+            When one of the two would be empty, or these are no arrays.
+        """
+        raise ArgumentError("`validation_split` needs arrays", fix="pass `validation_data`")
+
 
 class Rows(Feed):
     """Arrays of one length; memory maps are read as batches need them.
@@ -191,13 +201,7 @@ class Rows(Feed):
         return len(self) > size and len(self) % size > 0
 
     def split(self, share: float) -> tuple[Rows, Rows]:
-        """The first rows, and the last ``share`` of them.
-
-        Raises
-        ------
-        ArgumentError
-            When one of the two would be empty.
-        """
+        """See :meth:`Feed.split`."""
         cut = int(len(self) * (1 - share)) if is_number(share) and 0 < share < 1 else 0
         if not 0 < cut < len(self):
             raise ArgumentError(
@@ -330,19 +334,6 @@ def given_together(data: Any, dtype: str) -> Feed:
         return as_feed((data,), dtype)
     arrays, weight = split_batch(data)
     return Rows(arrays, names_of(len(arrays)), dtype, weight)
-
-
-def split(feed: Feed, share: float) -> tuple[Rows, Rows]:
-    """The first rows, and the last ``share`` of them.
-
-    Raises
-    ------
-    ArgumentError
-        When ``feed`` is an iterable.
-    """
-    if not isinstance(feed, Rows):
-        raise ArgumentError("`validation_split` needs arrays", fix="pass `validation_data`")
-    return feed.split(share)
 
 
 def split_batch(given: Any) -> tuple[Sequence[Any], Any]:

@@ -46,6 +46,13 @@ def renew(
             slots[path], owners[path] = make(p), p
 
 
+def slot_of(p: Parameter, shape: Sequence[int] | None = None) -> State:
+    """A slot of ``p``, zero at first: of its shape unless another is given, and of its dtype."""
+    slot = State(init=zeros, shape=p.type.shape if shape is None else shape, dtype=p.type.dtype)
+    slot.follows = p
+    return slot
+
+
 class Optimizer(Structure):
     """Base of the optimizers.
 
@@ -93,13 +100,8 @@ class Optimizer(Structure):
         renew(self.state, self._owners, parameters, self._slots_of)
 
     def _slots_of(self, p: Parameter) -> dict[str, State]:
-        made = {
-            name: State(init=zeros, shape=shape, dtype=p.type.dtype)
-            for name, shape in self.slot_shapes(p.type.shape).items()
-        }
-        for slot in made.values():
-            slot.follows = p
-        return made
+        shapes = self.slot_shapes(p.type.shape)
+        return {name: slot_of(p, shape) for name, shape in shapes.items()}
 
     def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """The slots of a parameter of ``shape``: by default each has that shape too."""

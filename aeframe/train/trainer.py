@@ -16,7 +16,7 @@ from aesara.tensor.type import TensorType
 
 from aeframe.backends import Backend, Program, as_backend, to_numpy
 from aeframe.backends.run import cached
-from aeframe.core.arguments import count, is_integer
+from aeframe.core.arguments import count
 from aeframe.core.cells import Parameter, Store
 from aeframe.core.checks import Check, checks_of
 from aeframe.core.errors import ArgumentError, StateError
@@ -34,7 +34,6 @@ from aeframe.train.data import (
     given_together,
     names_of,
     require_class_weight,
-    split,
 )
 from aeframe.train.graph import loss_graph, takes_weight, target_check, with_step
 from aeframe.train.history import History
@@ -102,24 +101,21 @@ class Trainer:
         for metric in metrics:
             if not isinstance(metric, Metric):
                 raise ArgumentError("not a metric", expected="ae.Accuracy()", got=repr(metric))
-        names = ["loss", *(m.name for m in metrics)]
-        if len(set(names)) < len(names):
+        self.module, self.optimizer, self.loss = module, optimizer, loss
+        self.metrics, self.seed = tuple(metrics), count("seed", seed, 0)
+        self.log_names = self.names(False)
+        if len(set(self.log_names)) < len(self.log_names):
             raise ArgumentError(
                 "two logs have one name",
-                got=", ".join(names),
+                got=", ".join(self.log_names),
                 fix="give one of the metrics another `name`",
             )
-        if not is_integer(seed) or seed < 0:
-            raise ArgumentError("a seed is an integer from 0 up", expected="seed=0", got=repr(seed))
-        self.module, self.optimizer, self.loss = module, optimizer, loss
-        self.metrics, self.seed = tuple(metrics), int(seed)
         self.weighs = all(map(takes_weight, (loss, *(m.terms for m in metrics))))
         self.backend = as_backend(backend)
         module._backend = self.backend  # type: ignore[attr-defined]
         self.epoch, self.step, self.stop, self.history = 0, 0, False, History()
         self.tally, self.identity = Tally(self), dict[str, Any]()
         self.callbacks: tuple[Callback, ...] = ()
-        self.log_names = self.names(False)
         self.counts: tuple[int, ...] = ()
         self._programs: dict[Any, Program] = {}
         self._checks: dict[Program, list[Check]] = {}
@@ -274,7 +270,7 @@ class Trainer:
         feed = as_feed(data, dtype, self._weight(sample_weight))
         validation = None if validation_data is None else given_together(validation_data, dtype)
         if validation is None and validation_split:
-            feed, validation = split(feed, validation_split)
+            feed, validation = feed.split(validation_split)
         return run(
             self,
             Plan(

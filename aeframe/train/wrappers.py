@@ -18,9 +18,8 @@ from aeframe.core.arguments import count, is_number
 from aeframe.core.cells import Parameter, State
 from aeframe.core.errors import ArgumentError, StateError, UnknownNameError, nearest
 from aeframe.core.structure import matches
-from aeframe.nn.initializers import zeros
 from aeframe.train.ops import ClipNormOp, ClipValueOp
-from aeframe.train.optimizers import Moved, Optimizer, renew
+from aeframe.train.optimizers import Moved, Optimizer, renew, slot_of
 
 
 class Wrapper(Optimizer):
@@ -59,7 +58,27 @@ class Wrapper(Optimizer):
         self.optimizer.prepare(parameters)
 
 
-class ClipNorm(Wrapper):
+class _Clip(Wrapper):
+    """Base of what holds gradients below a ``limit``."""
+
+    def __init__(self, optimizer: Optimizer, limit: float) -> None:
+        super().__init__(optimizer)
+        if not is_number(limit) or not limit > 0:
+            raise ArgumentError("a limit is a positive number", expected="1.0", got=repr(limit))
+        self.limit = float(limit)
+
+    def clipped(self, gradients: Sequence[Variable]) -> Sequence[Variable]:
+        """The gradients below the limit."""
+        raise NotImplementedError
+
+    def updates(
+        self, paths: Sequence[str], values: Sequence[Variable], gradients: Sequence[Variable]
+    ) -> Moved:
+        """Those of the optimizer inside, on clipped gradients."""
+        return self.optimizer.updates(paths, values, self.clipped(gradients))
+
+
+class ClipNorm(_Clip):
     """Gradients scaled down together where their joint norm is above ``limit``.
 
     >>> from aeframe.train import Adam
@@ -67,19 +86,12 @@ class ClipNorm(Wrapper):
     1.0
     """
 
-    def __init__(self, optimizer: Optimizer, limit: float) -> None:
-        super().__init__(optimizer)
-        self.limit = _limit(limit)
-
-    def updates(
-        self, paths: Sequence[str], values: Sequence[Variable], gradients: Sequence[Variable]
-    ) -> Moved:
-        """Those of the optimizer inside, on clipped gradients."""
-        clipped = ClipNormOp(self.limit).make_node(*gradients).outputs
-        return self.optimizer.updates(paths, values, clipped)
+    def clipped(self, gradients: Sequence[Variable]) -> Sequence[Variable]:
+        """See :class:`aeframe.train.ops.ClipNormOp`."""
+        return ClipNormOp(self.limit).make_node(*gradients).outputs
 
 
-class ClipValue(Wrapper):
+class ClipValue(_Clip):
     """Every entry of the gradients held between −limit and limit.
 
     >>> from aeframe.train import Adam
@@ -87,16 +99,9 @@ class ClipValue(Wrapper):
     0.5
     """
 
-    def __init__(self, optimizer: Optimizer, limit: float) -> None:
-        super().__init__(optimizer)
-        self.limit = _limit(limit)
-
-    def updates(
-        self, paths: Sequence[str], values: Sequence[Variable], gradients: Sequence[Variable]
-    ) -> Moved:
-        """Those of the optimizer inside, on clipped gradients."""
-        op = ClipValueOp(self.limit)
-        return self.optimizer.updates(paths, values, [op(g) for g in gradients])
+    def clipped(self, gradients: Sequence[Variable]) -> Sequence[Variable]:
+        """See :class:`aeframe.train.ops.ClipValueOp`."""
+        return [ClipValueOp(self.limit)(g) for g in gradients]
 
 
 class Accumulate(Wrapper):
@@ -120,7 +125,7 @@ class Accumulate(Wrapper):
     def prepare(self, parameters: Mapping[str, Parameter]) -> None:
         """Make the slots of parameters that have none yet, by path."""
         super().prepare(parameters)
-        renew(self.totals, self._owners, parameters, _slot)
+        renew(self.totals, self._owners, parameters, slot_of)
 
     def updates(
         self, paths: Sequence[str], values: Sequence[Variable], gradients: Sequence[Variable]
@@ -176,7 +181,7 @@ class Average(Wrapper):
     def prepare(self, parameters: Mapping[str, Parameter]) -> None:
         """Make the slots of parameters that have none yet, by path."""
         super().prepare(parameters)
-        renew(self.averages, self._parameters, parameters, _slot)
+        renew(self.averages, self._parameters, parameters, slot_of)
 
     def updates(
         self, paths: Sequence[str], values: Sequence[Variable], gradients: Sequence[Variable]
@@ -288,15 +293,3 @@ class Groups(Optimizer):
             made.update(zip(names, moved, strict=True))
             updates.update(more)
         return [made[path] for path in paths], updates
-
-
-def _slot(p: Parameter) -> State:
-    slot = State(init=zeros, shape=p.type.shape, dtype=p.type.dtype)
-    slot.follows = p
-    return slot
-
-
-def _limit(value: float) -> float:
-    if not is_number(value) or not value > 0:
-        raise ArgumentError("a limit is a positive number", expected="1.0", got=repr(value))
-    return float(value)

@@ -15,6 +15,7 @@ import numpy as np
 from aesara.graph.basic import Variable
 from aesara.graph.op import Op
 
+from aeframe.core.arguments import is_integer
 from aeframe.core.errors import ArgumentError, ShapeError
 from aeframe.core.shapes import shape_text
 from aeframe.core.trace import current_path
@@ -35,8 +36,7 @@ def pair(name: str, value: Any, least: int = 1) -> Pair:
     (2, 2)
     """
     listed = list(value) if isinstance(value, Sequence | np.ndarray) else [value]
-    whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in listed)
-    if len(listed) != 2 or not whole or min(listed) < least:
+    if len(listed) != 2 or not all(map(is_integer, listed)) or min(listed) < least:
         raise ArgumentError(
             f"`{name}` is not a pair of integers from {least}",
             path=current_path(),
