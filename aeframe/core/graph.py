@@ -66,7 +66,7 @@ def toposort(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list
     >>> [str(node.op) for node in toposort([at.exp(x) + 1])][-1]
     'Elemwise{add,no_inplace}'
     """
-    stopped = set(stop)
+    stopped = stop if isinstance(stop, Mapping) else set(stop)
     done: set[Apply] = set()
     order: list[Apply] = []
     todo = [v.owner for v in outputs if v.owner is not None and v not in stopped]

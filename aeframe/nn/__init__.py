@@ -1,5 +1,6 @@
 """Layers, activations, losses and initializers, and the rules on them."""
 
+from aeframe.nn import equalities as equalities
 from aeframe.nn import native as native
 from aeframe.nn import rules as rules
 from aeframe.nn.adapt import (
@@ -117,6 +118,7 @@ __all__ = [
     "binary_cross_entropy",
     "cosine_distance",
     "elu",
+    "equalities",
     "gelu",
     "glorot_uniform",
     "he_normal",

@@ -1,11 +1,16 @@
 """Rules, the engines that apply them, and what they report."""
 
 from aeframe.rewrites.diff import Diff, diff
+from aeframe.rewrites.egraph import EGraph
+from aeframe.rewrites.enumerate import models
+from aeframe.rewrites.extract import Extraction, GreedyExtraction, OptimalExtraction, Problem
 from aeframe.rewrites.passes import Greedy, Pass, Pipeline
-from aeframe.rewrites.pattern import Each, New, Prop, Rest, Var, term
+from aeframe.rewrites.pattern import Each, Every, Expr, New, Parts, Prop, Rest, Var, term
 from aeframe.rewrites.report import Explanation, Report, Step, describe
 from aeframe.rewrites.rule import Alternative, Definition, Equality, Rule, alternatives, find_rule
+from aeframe.rewrites.saturate import Limits, Saturated, saturate
 from aeframe.rewrites.standard import (
+    EQUALITIES,
     INFERENCE,
     INTERPRETATIONS,
     SIMPLIFICATIONS,
@@ -17,23 +22,34 @@ from aeframe.rewrites.standard import (
 )
 
 __all__ = [
+    "EQUALITIES",
     "INFERENCE",
     "INTERPRETATIONS",
     "SIMPLIFICATIONS",
     "Alternative",
     "Definition",
     "Diff",
+    "EGraph",
     "Each",
     "Equality",
+    "Every",
     "Explanation",
+    "Expr",
+    "Extraction",
     "Greedy",
+    "GreedyExtraction",
+    "Limits",
     "New",
+    "OptimalExtraction",
+    "Parts",
     "Pass",
     "Pipeline",
+    "Problem",
     "Prop",
     "Report",
     "Rest",
     "Rule",
+    "Saturated",
     "Step",
     "Var",
     "alternatives",
@@ -44,6 +60,8 @@ __all__ = [
     "graph_of",
     "inference",
     "interpret",
+    "models",
     "optimize",
+    "saturate",
     "term",
 ]

@@ -1,7 +1,8 @@
 """Conditions of rules: relations between integers, written as text, checked without ``eval``.
 
 ``"k >= i and i * o < 4096"`` names sizes that the rule's variables bind and hyperparameters that
-it captures. Being data, a condition can be handed to any engine.
+it captures; ``"p[0] + k // 2"`` makes a new hyperparameter of them. Being data, a condition can
+be handed to any engine.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def parse(text: str) -> ast.expr:
     Raises
     ------
     RewriteError
-        When it holds anything but names, numbers, arithmetic, relations, ``and``, ``or``, ``not``.
+        When it holds anything but names, numbers, tuples and their elements, arithmetic, relations,
+        ``and``, ``or`` and ``not``.
     """
     try:
         tree = ast.parse(text, mode="eval").body
@@ -46,13 +48,14 @@ def parse(text: str) -> ast.expr:
         raise RewriteError(f"the condition {text!r} is no expression") from error
     allowed = (
         *(ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Compare, ast.BinOp),
-        *(ast.Name, ast.Load, ast.Constant, *_ARITHMETIC, *_RELATIONS),
+        *(ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.Subscript, ast.USub),
+        *(*_ARITHMETIC, *_RELATIONS),
     )
     for node in ast.walk(tree):
         if not isinstance(node, allowed):
             raise RewriteError(
                 f"the condition {text!r} holds {type(node).__name__}",
-                expected="names, numbers, + - * // %, relations, and, or, not",
+                expected="names, numbers, tuples, + - * // %, relations, and, or, not",
             )
     return tree
 
@@ -68,9 +71,18 @@ def holds(text: str, names: Mapping[str, Any]) -> bool:
     if not text:
         return True
     try:
-        return bool(_value(parse(text), names))
+        return bool(value(text, names))
     except _UnknownSize:
         return False
+
+
+def value(text: str, names: Mapping[str, Any]) -> Any:
+    """The value of an expression.
+
+    >>> value("(p[0] + k // 2, 1)", {"p": (1, 2), "k": 3})
+    (2, 1)
+    """
+    return _value(parse(text), names)
 
 
 class _UnknownSize(Exception):  # noqa: N818 (a signal, not an error)
@@ -88,8 +100,13 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
         return names[node.id]
     if isinstance(node, ast.BinOp):
         return _ARITHMETIC[type(node.op)](_value(node.left, names), _value(node.right, names))
+    if isinstance(node, ast.Tuple):
+        return tuple(_value(v, names) for v in node.elts)
+    if isinstance(node, ast.Subscript):
+        return _value(node.value, names)[_value(node.slice, names)]
     if isinstance(node, ast.UnaryOp):
-        return not _value(node.operand, names)
+        operand = _value(node.operand, names)
+        return -operand if isinstance(node.op, ast.USub) else not operand
     if isinstance(node, ast.BoolOp):
         combine = all if isinstance(node.op, ast.And) else any
         return combine(_value(v, names) for v in node.values)

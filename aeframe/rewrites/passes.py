@@ -10,6 +10,7 @@ from aesara.graph.basic import Apply, Variable
 from aeframe.core.errors import RewriteError
 from aeframe.core.graph import Graph, Merger
 from aeframe.core.structure import Structure
+from aeframe.rewrites.pattern import Every
 from aeframe.rewrites.report import Report, Step, describe
 from aeframe.rewrites.rule import Rule, find_rule
 
@@ -80,6 +81,11 @@ def _index(names: Sequence[str]) -> dict[Any, list[Rule]]:
     index: dict[Any, list[Rule]] = {}
     for name in names:
         found = find_rule(name)
+        if isinstance(found.left, Every):
+            raise RewriteError(
+                f"the rule {name!r} has several roots: it cannot be applied at one place",
+                fix="use it in a Saturation",
+            )
         index.setdefault(found.left.term.head, []).append(found)
     return index
 

@@ -1,26 +1,29 @@
 """Patterns: the two sides of a rule, as data in the vocabulary of typed Ops.
 
-``Term(DenseOp)(x, w)`` matches an Apply of ``DenseOp`` on the left of a rule, and builds one on
+``term(DenseOp)(x, w)`` matches an Apply of ``DenseOp`` on the left of a rule, and builds one on
 the right. ``Var("x", "n i")`` stands for any tensor of two dimensions and names its sizes;
-``Rest("cs")`` for the remaining inputs of an Op with many; ``Each`` maps a pattern over them.
+``Rest("cs")`` for the remaining inputs of an Op with many; ``Each`` says what each of them is.
+``Every`` gives a rule several roots: all Applies of one form that share an input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import permutations
 from typing import Any
 
-import numpy as np
-from aesara.graph.basic import Apply, Constant, Variable
+from aesara.graph.basic import Variable
 from aesara.graph.op import Op
+from aesara.tensor.var import TensorVariable
 
 from aeframe.core.errors import RewriteError
 from aeframe.core.ops import IntermediateType, as_variable
-from aeframe.core.shapes import compatible, is_tensor
+from aeframe.core.shapes import narrow
+from aeframe.rewrites.condition import value
+from aeframe.rewrites.vocabulary import SliceOp
 
 Bindings = dict[str, Any]
+SIZES, EACH = "#", "# each"  # where bindings keep the sizes, and those of each of several roots
 
 
 class Pattern:
@@ -37,8 +40,8 @@ class Var(Pattern):
     Attributes
     ----------
     dims
-        Names of the sizes, ``"n i"``; ``"... i"`` for any number before; ``None``: any tensor.
-        A number is a size itself.
+        Names of the sizes, ``"n i"``; ``"... i"`` for any number before, the same wherever a rule
+        says so; ``"*s"`` for the whole shape; ``None``: any tensor. A number is a size itself.
     of
         The intermediate type it has, if it is no tensor.
     low, high
@@ -65,11 +68,35 @@ class Rest(Pattern):
 
 @dataclass(frozen=True)
 class Each(Pattern):
-    """``body`` once for each element of the :class:`Rest` named ``over``, bound to ``item``."""
+    """``body`` once for each element of the :class:`Rest` named ``over``, bound to ``item``.
+
+    On the left each of the remaining inputs is such a ``body``, and their items become ``over``.
+    """
 
     over: str
     item: Var
     body: Pattern
+
+
+@dataclass(frozen=True)
+class Every(Pattern):
+    """On the left: all Applies of the form ``body`` that differ only in the variables ``differ``.
+
+    There are two or more. What differs is bound like a :class:`Rest`, and so is its sizes'
+    every value; the right side is a :class:`Parts`.
+    """
+
+    body: Call
+    differ: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Parts(Pattern):
+    """On the right of an :class:`Every`: ``whole`` cut along ``axis`` by the sizes ``size``."""
+
+    whole: Pattern
+    axis: int
+    size: str
 
 
 @dataclass(frozen=True)
@@ -93,6 +120,13 @@ class Prop(Pattern):
     """A hyperparameter, or with :class:`Term` ``op=`` a whole Op: bound left, used right."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class Expr(Pattern):
+    """A hyperparameter on the right, computed from sizes and hyperparameters: ``Expr("i + 1")``."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -126,9 +160,10 @@ class Term:
     head
         An Op class, matched by subclass too when ``bind`` is given; or an Op instance.
     bind
-        A :class:`Prop` that stands for the Op itself.
+        A :class:`Prop` that stands for the Op itself: bound by the first such head of a rule, the
+        same Op at all others.
     props
-        Hyperparameters: values, or :class:`Prop` to bind and use them.
+        Hyperparameters: values, :class:`Prop` to bind and use them, :class:`Expr` on the right.
     """
 
     head: type[Op] | Op | Prop
@@ -166,118 +201,6 @@ def term(head: type[Op] | Op | Prop, bind: Prop | None = None, **props: Any) -> 
     return Term(head, bind, tuple(sorted(props.items())))
 
 
-def match(pattern: Pattern, variable: Variable, bound: Bindings) -> Bindings | None:
-    """The bindings under which ``pattern`` is ``variable``, extending ``bound``; or ``None``."""
-    if isinstance(pattern, Var):
-        return _match_var(pattern, variable, bound)
-    if isinstance(pattern, Literal):
-        return bound if _is_number(variable, pattern.value) else None
-    if not isinstance(pattern, Call):
-        raise RewriteError(f"{pattern} cannot stand on the left of a rule")
-    if variable.owner is None:
-        return None
-    if pattern.output is not None and variable.owner.outputs[pattern.output] is not variable:
-        return None
-    return match_node(pattern, variable.owner, bound)
-
-
-def match_node(pattern: Call, node: Apply, bound: Bindings) -> Bindings | None:
-    """The bindings under which ``pattern`` is the Apply ``node``; or ``None``."""
-    found = _match_head(pattern.term, node.op, bound)
-    args, inputs = pattern.args, node.inputs
-    rest = args[-1] if args and isinstance(args[-1], Rest) else None
-    fixed = args[:-1] if rest else args
-    if found is None or len(inputs) < len(fixed) or (not rest and len(inputs) != len(fixed)):
-        return None
-    for chosen in _orders(node, len(fixed)):
-        extended = _match_inputs(fixed, rest, inputs, chosen, found)
-        if extended is not None:
-            return extended
-    return None
-
-
-def _orders(node: Apply, n: int) -> Iterator[tuple[int, ...]]:
-    """Which inputs the first ``n`` patterns stand for: the first, or any where order is free."""
-    if getattr(node.op, "unordered", False):
-        return permutations(range(len(node.inputs)), n)
-    return iter([tuple(range(n))])
-
-
-def _match_inputs(
-    fixed: Sequence[Pattern],
-    rest: Rest | None,
-    inputs: Sequence[Variable],
-    chosen: tuple[int, ...],
-    bound: Bindings,
-) -> Bindings | None:
-    found: Bindings | None = bound
-    for inner, i in zip(fixed, chosen, strict=True):
-        found = match(inner, inputs[i], found)  # type: ignore[arg-type]
-        if found is None:
-            return None
-    if rest is None or found is None:
-        return found
-    remaining = tuple(v for i, v in enumerate(inputs) if i not in chosen)
-    if found.get(rest.name, remaining) != remaining:
-        return None
-    return {**found, rest.name: remaining}
-
-
-def _match_head(head: Term, op: Op, bound: Bindings) -> Bindings | None:
-    if isinstance(head.head, type):
-        fits = isinstance(op, head.head) if head.bind else type(op) is head.head
-        if not fits:
-            return None
-    elif op != head.head:
-        return None
-    found = dict(bound)
-    wanted = [(prop, value, getattr(op, prop)) for prop, value in head.props]
-    if head.bind is not None:
-        wanted.append(("op", head.bind, op))
-    for _, value, actual in wanted:
-        if not isinstance(value, Prop):
-            if value != actual:
-                return None
-        elif found.setdefault(value.name, actual) != actual:
-            return None
-    return found
-
-
-def _match_var(pattern: Var, variable: Variable, bound: Bindings) -> Bindings | None:
-    if pattern.name in bound:
-        return bound if bound[pattern.name] is variable else None
-    if (pattern.of is not None) != isinstance(variable.type, IntermediateType):
-        return None
-    if pattern.of is not None and variable.type != pattern.of:
-        return None
-    found = {**bound, pattern.name: variable}
-    if pattern.dims is None or not is_tensor(variable):
-        return found
-    names, shape = pattern.dims.split(), list(variable.type.shape)
-    if names and names[0] == "...":
-        names = names[1:]
-        shape = shape[len(shape) - len(names) :] if names else []
-    if len(names) != len(shape):
-        return None
-    sizes = dict(found.get("#", {}))
-    for name, size in zip(names, shape, strict=True):
-        known = int(name) if name.isdigit() else sizes.get(name)
-        if not compatible(known, size):
-            return None
-        sizes[name] = size if known is None else known
-    return {**found, "#": sizes}
-
-
-def _is_number(variable: Variable, value: float) -> bool:
-    while variable.owner is not None and type(variable.owner.op).__name__ == "DimShuffle":
-        variable = variable.owner.inputs[0]
-    return (
-        isinstance(variable, Constant)
-        and is_tensor(variable)
-        and bool(np.all(variable.data == value))
-    )
-
-
 def build(pattern: Pattern, bound: Bindings) -> list[Variable]:
     """The outputs that ``pattern`` stands for under ``bound``."""
     if isinstance(pattern, Var):
@@ -288,6 +211,8 @@ def build(pattern: Pattern, bound: Bindings) -> list[Variable]:
         name = pattern.item.name
         each = (build(pattern.body, {**bound, name: v}) for v in bound[pattern.over])
         return [v for made in each for v in made]
+    if isinstance(pattern, Parts):
+        return _parts(pattern, bound)
     if isinstance(pattern, Literal):
         return [as_variable(pattern.value)]
     if isinstance(pattern, New):
@@ -298,23 +223,62 @@ def build(pattern: Pattern, bound: Bindings) -> list[Variable]:
     if not isinstance(pattern, Call):
         raise RewriteError(f"{pattern} cannot stand on the right of a rule")
     inputs = [v for arg in pattern.args for v in build(arg, bound)]
-    outputs = _op(pattern.term, bound).make_node(*inputs).outputs
+    outputs = narrow(_op(pattern.term, bound).make_node(*inputs)).outputs
     return outputs if pattern.output is None else [outputs[pattern.output]]
+
+
+def _parts(pattern: Parts, bound: Bindings) -> list[Variable]:
+    (whole,), start, made = build(pattern.whole, bound), 0, []
+    for size in bound[EACH][pattern.size]:
+        made.append(SliceOp(pattern.axis, start, start + size)(whole))
+        start += size
+    return made
+
+
+def names_of(bound: Bindings) -> Mapping[str, Any]:
+    """What expressions can name: hyperparameters, sizes, and dtypes as ``x_dtype``."""
+    dtypes = {f"{k}_dtype": v.type.dtype for k, v in bound.items() if isinstance(v, TensorVariable)}
+    return {**bound, **bound.get(SIZES, {}), **dtypes}
 
 
 def _op(head: Term, bound: Bindings) -> Op:
     if isinstance(head.head, Prop):
         return bound[head.head.name]
+    if head.bind is not None:
+        return bound[head.bind.name]
     if not isinstance(head.head, type):
         return head.head
-    props = {k: bound[v.name] if isinstance(v, Prop) else v for k, v in head.props}
-    return head.head(**props)
+    return head.head(**{k: _prop(v, bound) for k, v in head.props})
+
+
+def _prop(given: Any, bound: Bindings) -> Any:
+    if isinstance(given, Prop):
+        return names_of(bound)[given.name]
+    return value(given.text, names_of(bound)) if isinstance(given, Expr) else given
 
 
 def variables(pattern: Pattern) -> Iterator[Var | Rest]:
     """The :class:`Var` and :class:`Rest` parts of a pattern, in order."""
     if isinstance(pattern, Var | Rest):
         yield pattern
+    elif isinstance(pattern, Every):
+        yield from variables(pattern.body)
+    elif isinstance(pattern, Each):
+        yield Rest(pattern.over, pattern.item)
+        yield from (v for v in variables(pattern.body) if v != pattern.item)
     elif isinstance(pattern, Call):
         for arg in pattern.args:
             yield from variables(arg)
+
+
+def depth(pattern: Pattern) -> int:
+    """How many Applies a pattern is deep.
+
+    >>> depth(term(SliceOp, axis=0)(Var("x")))
+    1
+    """
+    if isinstance(pattern, Every | Each):
+        return depth(pattern.body)
+    if not isinstance(pattern, Call):
+        return 0
+    return 1 + max((depth(arg) for arg in pattern.args), default=0)

@@ -11,7 +11,8 @@ from aesara.graph.basic import Apply, Variable
 from aeframe.core.errors import NameTakenError, RewriteError, UnknownNameError, nearest
 from aeframe.core.graph import Graph, replay, toposort
 from aeframe.rewrites.condition import holds
-from aeframe.rewrites.pattern import Bindings, Call, Pattern, build, match_node, variables
+from aeframe.rewrites.match import PLAIN, View, node_solutions
+from aeframe.rewrites.pattern import Bindings, Call, Every, Pattern, build, names_of, variables
 
 RULES: dict[str, Rule] = {}
 HOMES: dict[str, str] = {}  # a module may declare its own rules again, as notebooks do
@@ -29,18 +30,19 @@ class Rule:
         What reports call it; files refer to it by this name. A name belongs to the module that
         declares it first.
     left, right
-        Patterns. A ``right`` that is a tuple gives all outputs of the Apply on the left.
+        Patterns. A ``right`` that is a tuple gives all outputs of the Apply on the left; that of
+        an :class:`Every` is a :class:`Parts`, and the rule runs in saturation alone.
     where
         A condition on sizes and hyperparameters, see :mod:`aeframe.rewrites.condition`.
     """
 
     name: str
-    left: Call
+    left: Call | Every
     right: Pattern | tuple[Pattern, ...]
     where: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.left, Call):
+        if not isinstance(self.left, Call | Every):
             raise RewriteError(f"the left side of {self.name!r} is no Apply", got=str(self.left))
         home = sys._getframe(2).f_globals.get("__name__", "")  # past the generated __init__
         if HOMES.setdefault(self.name, home) != home:
@@ -50,30 +52,51 @@ class Rule:
             )
         RULES[self.name] = self
 
+    def solutions(self, node: Apply, view: View = PLAIN) -> Iterator[Bindings]:
+        """All bindings under which the left side is ``node`` and the condition holds."""
+        if isinstance(self.left, Call):
+            for found in node_solutions(self.left, node, {}, view):
+                if holds(self.where, names_of(found)):
+                    yield found
+
     def matches(self, node: Apply) -> Bindings | None:
-        """The bindings under which the left side is ``node`` and the condition holds."""
-        found = match_node(self.left, node, {})
-        if found is None or not holds(self.where, {**found, **found.get("#", {})}):
-            return None
-        return found
+        """The first of :meth:`solutions`."""
+        return next(self.solutions(node), None)
+
+    def build(self, found: Bindings) -> list[Variable]:
+        """The right side under ``found``."""
+        sides = self.right if isinstance(self.right, tuple) else (self.right,)
+        return [v for side in sides for v in build(side, found)]
 
     def apply(self, node: Apply) -> list[Variable] | None:
         """What takes the place of the outputs of ``node``, or ``None`` where it does not match."""
         found = self.matches(node)
         if found is None:
             return None
-        sides = self.right if isinstance(self.right, tuple) else (self.right,)
-        made = [v for side in sides for v in build(side, found)]
-        if len(made) != len(node.outputs):
+        replaced, made = self.outputs([node]), self.build(found)
+        if len(made) != len(replaced):
             raise RewriteError(
                 f"the rule {self.name!r} gives {len(made)} outputs",
-                expected=f"{len(node.outputs)}, as {node.op} has",
+                expected=f"{len(replaced)}, as {node.op} has",
             )
-        return made
+        new = dict(zip(replaced, made, strict=True))
+        return [new.get(o, o) for o in node.outputs]
+
+    def outputs(self, roots: Sequence[Apply]) -> list[Variable]:
+        """The variables that the right side takes the place of."""
+        one = self.left.body if isinstance(self.left, Every) else self.left
+        if one.output is None and len(roots) == 1:
+            return roots[0].outputs
+        return [node.outputs[one.output or 0] for node in roots]
 
     def variables(self) -> list[Pattern]:
         """The variables of the left side, each once."""
         return list({v.name: v for v in variables(self.left)}.values())
+
+    @property
+    def directions(self) -> tuple[Rule, ...]:
+        """The rules that saturation uses."""
+        return (self,)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.left} → {self.right}"
@@ -87,6 +110,8 @@ class Equality(Rule):
     ----------
     gradients
         Whether the gradients of both sides agree too, so that it may be used in training.
+    both
+        Whether saturation uses it from right to left as well.
 
     >>> import aesara.tensor as at
     >>> from aeframe.rewrites.pattern import Var, term
@@ -98,6 +123,22 @@ class Equality(Rule):
     """
 
     gradients: bool = True
+    both: bool = False
+
+    @property
+    def directions(self) -> tuple[Rule, ...]:
+        """The rule, and where it is meant for ``both`` directions, the other one."""
+        if not self.both:
+            return (self,)
+        assert isinstance(self.right, Call | Every)
+        return (self, _Reversed(self.name, self.right, self.left, self.where))
+
+
+class _Reversed(Rule):
+    """An equality from right to left: the same declaration, so the same name."""
+
+    def __post_init__(self) -> None:
+        return
 
 
 @dataclass(frozen=True)

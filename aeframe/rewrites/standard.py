@@ -2,7 +2,7 @@
 
 ``INTERPRETATIONS`` push Gram matrices, densities and the like down to the leaves; ``INFERENCE``
 turns the training graph into the inference graph; ``SIMPLIFICATIONS`` are equalities that pay
-on every backend.
+on every backend; ``EQUALITIES`` are all that saturation may use, whether they pay or not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aeframe.core.graph import Graph
 from aeframe.core.module import Module, lower_with_reports
 from aeframe.rewrites.passes import Greedy
 from aeframe.rewrites.report import Explanation
-from aeframe.rewrites.rule import Rule
+from aeframe.rewrites.rule import Equality, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ M = TypeVar("M", bound=Module)
 INTERPRETATIONS: list[Rule] = []
 INFERENCE: list[Rule] = []
 SIMPLIFICATIONS: list[Rule] = []
+EQUALITIES: list[Equality] = []
 
 
 def interpret(graph: Graph) -> Graph:

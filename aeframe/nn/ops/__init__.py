@@ -27,6 +27,7 @@ from aeframe.nn.ops.convolve import (
     ConvTranspose2DOp,
 )
 from aeframe.nn.ops.linear import (
+    BilinearOp,
     DenseOp,
     EmbeddingOp,
 )
@@ -52,6 +53,7 @@ from aeframe.nn.ops.pool import (
     AvgPool2DOp,
     GlobalAvgPoolOp,
     MaxPool2DOp,
+    PoolOp,
 )
 from aeframe.nn.ops.recurrent import (
     GRUOp,
@@ -69,6 +71,7 @@ __all__ = [
     "BatchNormInferenceOp",
     "BatchNormOp",
     "Bfloat16Op",
+    "BilinearOp",
     "BinaryCrossEntropyOp",
     "Conv2DOp",
     "ConvKernel2DOp",
@@ -93,6 +96,7 @@ __all__ = [
     "MeanAbsoluteErrorOp",
     "MeanSquaredErrorOp",
     "NegativeLogLikelihoodOp",
+    "PoolOp",
     "RMSNormOp",
     "RecurrentOp",
     "ReluOp",

@@ -20,6 +20,7 @@ from aeframe.core.errors import ArgumentError, ShapeError
 from aeframe.core.ops import TypedOp, require_ndim, require_size
 from aeframe.core.shapes import shape_text
 from aeframe.core.trace import current_path
+from aeframe.nn.ops.linear import BilinearOp
 from aeframe.nn.ops.windows import (
     Pair,
     pad,
@@ -128,13 +129,15 @@ def _total(terms: Sequence[Variable]) -> Variable:
     return terms[0] if len(terms) == 1 else at.add(*terms)
 
 
-class Conv2DOp(_Convolution):
+class Conv2DOp(_Convolution, BilinearOp):
     """(n, h, w, c), kernel (kh, kw, c / groups, o), bias (o,) → (n, h', w', o).
 
     h' = ⌊(h + top + bottom − dilation (kh − 1) − 1) / stride⌋ + 1; the bias may be left out.
     Each of the ``groups`` equal parts of the output channels sees its part of the input channels
     only; with as many groups as input channels the convolution is depthwise.
     """
+
+    mixed = 3
 
     def check(self, x: Variable, w: Variable, b: Variable | None = None) -> None:
         """The channels fit the kernel, and the kernel the padded input."""

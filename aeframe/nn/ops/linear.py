@@ -14,7 +14,24 @@ from aeframe.core.ops import TypedOp, require_ndim, require_size
 from aeframe.core.trace import current_path
 
 
-class DenseOp(TypedOp):
+class BilinearOp(TypedOp):
+    """Base of layers that are linear in ``x`` and in ``w``: x, w and perhaps a bias (o,).
+
+    The last axis of ``w`` and of the output are the o features that it makes.
+
+    Attributes
+    ----------
+    groups
+        Into how many parts the features are divided that do not see each other.
+    mixed
+        How many of the last axes of ``x`` are mixed; the others are a batch.
+    """
+
+    groups = 1
+    mixed = 1
+
+
+class DenseOp(BilinearOp):
     """``x @ w + b`` over the last axis of ``x``: (..., i), (i, o), (o,) → (..., o).
 
     The bias may be left out.

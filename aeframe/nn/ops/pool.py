@@ -18,7 +18,7 @@ from aeframe.nn.ops.windows import pad, padding_pairs, pair, places, require_fit
 Cotangents = Sequence[Variable | None]
 
 
-class _Pool(TypedOp):
+class PoolOp(TypedOp):
     """A window that slides over height and width of each channel."""
 
     __props__ = ("window", "stride", "padding")
@@ -90,7 +90,7 @@ class _Pool(TypedOp):
         return np.where(inside, i * self.window[1] + j, -1).astype("int16")
 
 
-class MaxPool2DOp(_Pool):
+class MaxPool2DOp(PoolOp):
     """The largest entry of each window: (n, h, w, c) → (n, h', w', c).
 
     The gradient goes to the first largest entry of a window, row by row. Padding is never the
@@ -120,7 +120,7 @@ class MaxPool2DOp(_Pool):
         return [self.spread(x, made, (first, -2), (g, 0.0))]
 
 
-class AvgPool2DOp(_Pool):
+class AvgPool2DOp(PoolOp):
     """The mean of each window, padding not counted: (n, h, w, c) → (n, h', w', c)."""
 
     def body(self, x: Variable) -> Variable:

@@ -1,0 +1,313 @@
+"""Equalities of networks: the algebra of layers, for equality saturation.
+
+x is data and w a weight, but the rules do not ask: a product of two layers' outputs obeys them
+too. Sizes are those of the last axes, so that each rule holds for any number of leading ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aesara.graph.basic import Apply, Variable
+from aesara.tensor.math import Dot
+
+from aeframe.nn.ops import (
+    AttentionOp,
+    AvgPool2DOp,
+    BatchNormInferenceOp,
+    BilinearOp,
+    Conv2DOp,
+    DenseOp,
+    EmbeddingOp,
+    LayerNormOp,
+    MaxPool2DOp,
+    PoolOp,
+    ReluOp,
+    SoftmaxOp,
+)
+from aeframe.nn.ops.algebra import (
+    AverageKernelOp,
+    IdentityKernelOp,
+    IdentityOp,
+    MergeGroupsOp,
+    NormFactorsOp,
+    PadKernelOp,
+    StandardizeOp,
+)
+from aeframe.rewrites import EQUALITIES, Each, Equality, Every, Expr, Parts, Prop, Rest, Var, term
+from aeframe.rewrites.pattern import Pattern, Term
+from aeframe.rewrites.vocabulary import (
+    AddOp,
+    ConcatOp,
+    ElementwiseOp,
+    MatMulOp,
+    MulOp,
+    ReshapeOp,
+    SliceOp,
+    TransposeOp,
+    lifts,
+)
+
+
+@lifts(Dot)
+def _dot(node: Apply, inputs: list[Variable]) -> Variable | None:
+    """A product of matrices is a linear layer."""
+    return DenseOp()(*inputs) if node.outputs[0].type.ndim == 2 else None
+
+
+add, mul, turn = term(AddOp), term(MulOp), term(TransposeOp, axes=(1, 0))
+relu, dense, matmul = term(ReluOp), term(DenseOp), term(MatMulOp)
+layer = term(BilinearOp, bind=Prop("layer"))
+open_ = term(BilinearOp, bind=Prop("layer"), groups=1)  # each feature sees all inputs
+batched = term(BilinearOp, bind=Prop("layer"), mixed=Prop("mixed"))
+pair = term(ElementwiseOp, bind=Prop("op"))
+moves: dict[str, Any] = {name: Prop(name) for name in ("stride", "padding", "dilation")}
+window: dict[str, Any] = {name: Prop(name) for name in ("window", "stride", "padding")}
+average, largest = term(AvgPool2DOp, **window), term(MaxPool2DOp, **window)
+pool = term(PoolOp, bind=Prop("pool"))
+
+
+def joined(axis: int | Prop | Expr) -> Term:
+    """Concatenation along an axis."""
+    return term(ConcatOp, axis=axis)
+
+
+def piece(start: int | Prop, stop: int | Prop) -> Term:
+    """Features from ``start`` to ``stop``."""
+    return term(SliceOp, axis=-1, start=start, stop=stop)
+
+
+def unit(**props: Any) -> Pattern:
+    """The kernel of a convolution without effect."""
+    return term(IdentityKernelOp, **props)()
+
+
+def shaped(shape: str, value: Pattern) -> Pattern:
+    """``value`` with another shape."""
+    return term(ReshapeOp, shape=Expr(shape))(value)
+
+
+a, b, c, s, x, y = Var("a"), Var("b"), Var("c"), Var("s", ""), Var("x", "*x"), Var("y", "*x")
+ALGEBRA = [
+    Equality("sums in another order", add(add(a, b), c), add(a, add(b, c))),
+    Equality("products in another order", mul(mul(a, b), c), mul(a, mul(b, c))),
+    Equality("product with a sum", mul(a, add(x, y)), add(mul(a, x), mul(a, y)), both=True),
+    Equality("a term and its multiple", add(a, mul(a, b)), mul(a, add(b, 1.0))),
+    Equality("times one", mul(a, 1.0), a),
+    Equality("transposed twice", turn(turn(a)), a),
+    Equality("pairs transposed", turn(pair(x, y)), pair(turn(x), turn(y)), both=True),
+    Equality("multiple transposed", turn(mul(a, s)), mul(turn(a), s), both=True),
+    Equality("relu transposed", turn(relu(a)), relu(turn(a)), both=True),
+    Equality("layer transposed", turn(dense(a, b)), dense(turn(b), turn(a)), both=True),
+]
+
+left, low, right, high = Var("left", "*l"), Var("low", "*l"), Var("right", "*r"), Var("high", "*r")
+ids = Var("ids", low=0, high=1, dtype="int64")
+norm = (Var("scale", "i"), Var("shift", "i"), Var("mean", "i"), Var("variance", "i", low=0.1))
+factors = term(NormFactorsOp, epsilon=Prop("e"))(*norm)
+along, across, m, o = joined(Prop("axis")), joined(Prop("other")), Var("m"), Var("o", "*o")
+first, last = Var("first", "... i"), Var("last", "... j")
+halves = along(left, right)
+JOINS = [
+    Equality("join transposed", turn(halves), joined(Expr("-3 - axis"))(turn(left), turn(right))),
+    Equality("relu of a join", relu(halves), along(relu(left), relu(right)), both=True),
+    Equality("multiple of a join", mul(halves, s), along(mul(left, s), mul(right, s)), both=True),
+    Equality(
+        "pairs of joins",
+        pair(halves, along(low, high)),
+        along(pair(left, low), pair(right, high)),
+        both=True,
+    ),
+    Equality(
+        "join of joins",
+        along(across(left, m), across(o, right)),
+        across(along(left, o), along(m, right)),
+        where="axis != other and l[other] == o[other]",
+    ),
+    Equality(
+        "first part of a join", piece(0, Prop("e"))(joined(-1)(first, b)), first, where="e == i"
+    ),
+    Equality(
+        "last part of a join",
+        piece(Prop("t"), Prop("e"))(joined(-1)(first, last)),
+        last,
+        where="t == i and e == i + j",
+    ),
+    Equality(
+        "parts joined",
+        joined(-1)(piece(0, Prop("t"))(first), piece(Prop("t"), Prop("e"))(first)),
+        first,
+        where="e == i",
+    ),
+]
+
+w, u, whole, more = Var("w", "... o"), Var("u", "... k"), Var("w", "*w"), Var("u", "*w")
+bias, factor, item = Var("bias", "o"), Var("factor", "*f"), Var("item")
+LINEAR = [
+    Equality("bias of a layer", layer(a, w, bias), add(layer(a, w), bias), both=True),
+    Equality("layer of a sum", layer(add(x, y), w), add(layer(x, w), layer(y, w)), both=True),
+    Equality(
+        "layer of summed weights",
+        layer(a, add(whole, more)),
+        add(layer(a, whole), layer(a, more)),
+        both=True,
+    ),
+    Equality("layer of a multiple", layer(mul(a, s), w), mul(layer(a, w), s), both=True),
+    Equality(
+        "factor of features",
+        mul(layer(a, w), factor),
+        layer(a, mul(w, factor)),
+        where="f == () or f == (o,)",
+        both=True,
+    ),
+    Equality(
+        "factor of inputs",
+        open_(mul(a, Var("f", "i")), Var("w", "... i o")),
+        open_(a, mul(Var("w", "... i o"), shaped("(i, 1)", Var("f", "i")))),
+    ),
+    Equality(
+        "layers of one input",
+        Every(open_(a, w), ("w",)),
+        Parts(open_(a, joined(-1)(Rest("w"))), -1, "o"),
+    ),
+    Equality(
+        "layers with biases of one input",
+        Every(open_(a, w, bias), ("w", "bias")),
+        Parts(open_(a, joined(-1)(Rest("w")), joined(-1)(Rest("bias"))), -1, "o"),
+    ),
+    Equality(
+        "joined layers of one input",
+        joined(-1)(open_(a, w), open_(a, u)),
+        open_(a, joined(-1)(w, u)),
+        both=True,
+    ),
+    Equality(
+        "layer of a joined batch",
+        batched(along(Rest("items")), w),
+        along(Each("items", item, batched(item, w))),
+        where="axis < -mixed",
+        both=True,
+    ),
+    Equality(
+        "layer of joined features",
+        open_(joined(-1)(first, last), joined(-2)(Var("w", "*w"), Var("u", "*u"))),
+        add(open_(first, Var("w", "*w")), open_(last, Var("u", "*u"))),
+        where="w[-2] == i and w[-1] == u[-1]",
+        both=True,
+    ),
+    Equality(
+        "linear layers",
+        dense(dense(a, Var("w", "i o")), Var("u", "o k")),
+        dense(a, dense(Var("w", "i o"), Var("u", "o k"))),
+        both=True,
+    ),
+    Equality(
+        "layer beside its input",
+        add(a, dense(a, Var("w", "i i"))),
+        dense(a, add(Var("w", "i i"), term(IdentityOp, n=Prop("i"), dtype=Prop("w_dtype"))())),
+    ),
+    Equality(
+        "layer without effect",
+        dense(a, term(IdentityOp, n=Prop("n"), dtype=Prop("t"))()),
+        a,
+        where="t == a_dtype",
+    ),
+    Equality(
+        "layer of an embedding",
+        dense(term(EmbeddingOp)(ids, Var("w", "r i")), Var("u", "i k")),
+        term(EmbeddingOp)(ids, dense(Var("w", "r i"), Var("u", "i k"))),
+    ),
+    Equality(
+        "scale and shift of layer normalization",
+        term(LayerNormOp, epsilon=Prop("e"))(a, Var("scale"), Var("shift")),
+        add(mul(term(StandardizeOp, epsilon=Prop("e"))(a), Var("scale")), Var("shift")),
+    ),
+    Equality(
+        "frozen batch normalization",
+        term(BatchNormInferenceOp, epsilon=Prop("e"))(a, *norm),
+        add(mul(a, factors[0]), factors[1]),
+    ),
+]
+
+k, image = Var("k", "kh kw c o"), Var("image", "n h v c")
+odd = "kh % 2 == 1 and kw % 2 == 1 and dilation == (1, 1) and "
+centred = odd + "stride == (1, 1) and padding == ((kh // 2, kh // 2), (kw // 2, kw // 2))"
+around = "((1 - kh // 2, 1 - kh // 2), (1 - kw // 2, 1 - kw // 2))"
+wider = "((padding[0][0] + 1 - kh // 2, padding[0][1] + 1 - kh // 2),"
+wider += " (padding[1][0] + 1 - kw // 2, padding[1][1] + 1 - kw // 2))"
+one, grouped = (term(Conv2DOp, **moves, groups=g) for g in (1, Prop("g")))
+IMAGES = [
+    Equality(
+        "convolution beside its input",
+        add(image, one(image, k)),
+        one(
+            image, add(k, unit(kernel=Expr("(kh, kw)"), channels=Prop("c"), dtype=Prop("k_dtype")))
+        ),
+        where=centred + " and c == o",
+    ),
+    Equality(
+        "convolution without effect",
+        one(image, unit(kernel=Prop("m"), channels=Prop("c"), dtype=Prop("t"))),
+        image,
+        where="stride == (1, 1) and padding == ((m[0] // 2, m[0] // 2), (m[1] // 2, m[1] // 2))"
+        " and m[0] % 2 == 1 and m[1] % 2 == 1 and dilation == (1, 1) and t == image_dtype",
+    ),
+    Equality(
+        "kernel with zeros around it",
+        grouped(image, k),
+        term(Conv2DOp, **(moves | {"padding": Expr(wider), "groups": Prop("g")}))(
+            image, term(PadKernelOp, padding=Expr(around))(k)
+        ),
+        where=odd + "kh <= 3 and kw <= 3 and kh * kw < 9",
+    ),
+    Equality(
+        "groups of a convolution merged",
+        grouped(image, k),
+        term(Conv2DOp, **moves, groups=Expr("g // 2"))(
+            image, term(MergeGroupsOp, groups=Prop("g"), by=2)(k)
+        ),
+        where="g % 2 == 0",
+    ),
+    Equality(
+        "average pooling as a convolution",
+        average(image),
+        term(Conv2DOp, stride=Prop("stride"), padding=Prop("padding"), dilation=(1, 1), groups=1)(
+            image,
+            term(
+                AverageKernelOp,
+                kernel=Prop("window"),
+                channels=Prop("c"),
+                dtype=Prop("image_dtype"),
+            )(),
+        ),
+        where="padding == ((0, 0), (0, 0))",
+    ),
+    Equality("average of a sum", average(add(x, y)), add(average(x), average(y)), both=True),
+    Equality("average of a multiple", average(mul(a, s)), mul(average(a), s), both=True),
+    Equality(
+        "pool of a join",
+        pool(along(left, right)),
+        along(pool(left), pool(right)),
+        where="axis == -4 or axis == -1",
+        both=True,
+    ),
+    Equality("relu of the largest", relu(largest(a)), largest(relu(a)), both=True),
+]
+
+q, keys, values = Var("q", "h t d"), Var("keys", "h d r"), Var("values", "h r e")
+ATTENTION = [
+    Equality(
+        "attention",
+        matmul(term(SoftmaxOp)(mul(matmul(q, keys), s)), values),
+        shaped(
+            "(h, t, e)",
+            term(AttentionOp, causal=False, scale=1.0)(
+                shaped("(1, h, t, d)", mul(q, s)),
+                shaped("(1, h, r, d)", term(TransposeOp, axes=(0, 2, 1))(keys)),
+                shaped("(1, h, r, e)", values),
+            )[0],
+        ),
+    ),
+]
+
+EQUALITIES += [*ALGEBRA, *JOINS, *LINEAR, *IMAGES, *ATTENTION]

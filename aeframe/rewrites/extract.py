@@ -1,0 +1,355 @@
+"""Extraction: which of the graphs in an e-graph is the cheapest.
+
+A graph is one Apply chosen for each class that it needs. Its cost is the sum over these Applies:
+what is shared is paid once, and what depends on weights alone costs nothing, for programs fold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from aesara.graph.basic import Apply, Constant, Variable
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
+
+from aeframe.core.cells import Cell
+from aeframe.core.graph import Graph, remake
+from aeframe.core.shapes import is_tensor
+from aeframe.core.structure import Structure
+from aeframe.rewrites.egraph import EGraph
+
+Cost = Callable[[Apply], float]
+Choice = Mapping[Variable, Apply]
+FOLDED = 1e-9  # seconds: of weight-only graphs equal in cost the smaller one is chosen
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The classes that results may need, the Applies to choose from, and what each costs.
+
+    Attributes
+    ----------
+    makers
+        Class → the Applies that can make it. A leaf has none.
+    costs
+        Seconds, by Apply.
+    """
+
+    egraph: EGraph
+    results: Sequence[Variable]
+    makers: Mapping[Variable, Sequence[Apply]]
+    costs: Mapping[Apply, float]
+
+    @classmethod
+    def of(
+        cls, egraph: EGraph, results: Sequence[Variable], cost: Cost, changing: Iterable[Variable]
+    ) -> Problem:
+        """The problem for ``results``; cells in ``changing`` are no constants between calls."""
+        wanted = [egraph.find(v) for v in results]
+        moving = set(changing)
+        makers: dict[Variable, Sequence[Apply]] = {}
+        todo = list(wanted)
+        while todo:
+            variable = todo.pop()
+            if variable in makers:
+                continue
+            leaf = variable.owner is None
+            makers[variable] = () if leaf else tuple(egraph.makers(variable))
+            todo.extend(egraph.find(v) for node in makers[variable] for v in node.inputs)
+        fixed = _fixed(egraph, makers, moving)
+        costs: dict[Apply, float] = {}
+        for variable, nodes in makers.items():
+            for node in nodes:
+                if variable in fixed and all(egraph.find(v) in fixed for v in node.inputs):
+                    costs[node] = FOLDED
+                elif node not in costs:
+                    costs[node] = float(cost(node))
+        return cls(egraph, wanted, makers, costs)
+
+    def inputs(self, node: Apply) -> list[Variable]:
+        """The classes that ``node`` needs, each once."""
+        return list(dict.fromkeys(self.egraph.find(v) for v in node.inputs))
+
+    def order(self, choice: Choice) -> list[Variable] | None:
+        """The classes of ``choice`` that the results need, inputs first; ``None`` if in a cycle."""
+        done: dict[Variable, bool] = {}
+        order: list[Variable] = []
+        todo = list(self.results)
+        while todo:
+            variable = todo[-1]
+            if done.get(variable):
+                todo.pop()
+                continue
+            below = self.inputs(choice[variable]) if self.makers[variable] else []
+            waiting = [v for v in below if not done.get(v)]
+            if not waiting:
+                done[variable] = True
+                order.append(todo.pop())
+            elif variable in done:
+                return None
+            else:
+                done[variable] = False
+                if any(done.get(v) is False for v in waiting):
+                    return None
+                todo.extend(waiting)
+        return order
+
+    def cost(self, choice: Choice) -> float:
+        """Seconds: each Apply once, even where it makes several of the classes."""
+        order = self.order(choice) or []
+        chosen = {choice[v] for v in order if self.makers[v]}
+        return sum(self.costs[node] for node in chosen)
+
+    def graph(self, choice: Choice, graph: Graph) -> Graph:
+        """``graph`` with the chosen Applies."""
+        made: dict[Variable, Variable] = {}
+        copies: dict[Apply, Apply] = {}
+        for variable in self.order(choice) or []:
+            if not self.makers[variable]:
+                made[variable] = variable
+                continue
+            node = choice[variable]
+            if node not in copies:
+                copies[node] = remake(node, [made[self.egraph.find(v)] for v in node.inputs])
+            outputs = [self.egraph.find(o) for o in node.outputs]
+            made[variable] = copies[node].outputs[outputs.index(variable)]
+        return graph.with_results([made[v] for v in self.results])
+
+
+def _fixed(
+    egraph: EGraph, makers: Mapping[Variable, Sequence[Apply]], changing: set[Variable]
+) -> set[Variable]:
+    """The classes that depend on constants and cells alone."""
+    users: dict[Variable, list[tuple[Variable, Apply]]] = {}
+    missing: dict[Apply, int] = {}
+    ready: list[Variable] = []
+    for variable, nodes in makers.items():
+        known = isinstance(variable, Constant | Cell) and is_tensor(variable)
+        if known and variable not in changing:
+            ready.append(variable)
+        for node in nodes:
+            below = {egraph.find(v) for v in node.inputs}
+            missing[node] = len(below)
+            if not below:
+                ready.append(variable)
+            for v in below:
+                users.setdefault(v, []).append((variable, node))
+    fixed: set[Variable] = set()
+    while ready:
+        variable = ready.pop()
+        if variable in fixed:
+            continue
+        fixed.add(variable)
+        counted: set[Apply] = set()
+        for above, node in users.get(variable, ()):
+            if node not in counted:
+                counted.add(node)
+                missing[node] -= 1
+            if missing[node] == 0:
+                ready.append(above)
+    return fixed
+
+
+class Extraction(Structure):
+    """A way to choose."""
+
+    def __call__(self, problem: Problem) -> dict[Variable, Apply]:
+        """The Apply for each class."""
+        raise NotImplementedError
+
+
+class GreedyExtraction(Extraction):
+    """Each class by itself takes what is cheapest with all that it needs, shared parts once.
+
+    Fast, and optimal where no two classes have to agree on what to share.
+    """
+
+    def __call__(self, problem: Problem) -> dict[Variable, Apply]:
+        """The Apply for each class."""
+        best = _Bottom(problem).run()
+        if problem.order(best) is None:
+            best = _Bottom(problem, share=False).run()
+        return best
+
+
+class _Bottom:
+    """Costs from the leaves up. A graph is a set of Applies, kept as the bits of an integer."""
+
+    def __init__(self, problem: Problem, share: bool = True) -> None:
+        self.problem, self.share = problem, share
+        self.bit = {node: i for i, node in enumerate(problem.costs)}
+        self.costs = np.array([*problem.costs.values()])
+        self.inputs = {node: problem.inputs(node) for node in problem.costs}
+
+    def run(self) -> dict[Variable, Apply]:
+        problem = self.problem
+        users: dict[Variable, list[tuple[Variable, Apply]]] = {}
+        for variable, nodes in problem.makers.items():
+            for node in nodes:
+                for v in self.inputs[node]:
+                    users.setdefault(v, []).append((variable, node))
+        best: dict[Variable, Apply] = {}
+        known: dict[Variable, tuple[float, int]] = {}
+        todo: dict[Variable, None] = dict.fromkeys(problem.makers)
+        while todo:
+            variable = next(iter(todo))
+            del todo[variable]
+            nodes = problem.makers[variable]
+            if not nodes:
+                found: tuple[float, int] | None = (0.0, 0)
+            else:
+                found = None
+                for node in nodes:
+                    offer = self.offer(variable, node, known)
+                    if offer is not None and (found is None or offer[0] < found[0]):
+                        found, best_node = offer, node
+            if found is None or (variable in known and not found[0] < known[variable][0] - 1e-15):
+                continue
+            if nodes:
+                best[variable] = best_node
+            known[variable] = found
+            todo.update(dict.fromkeys(v for v, _ in users.get(variable, ())))
+        return best
+
+    def offer(
+        self, variable: Variable, node: Apply, known: Mapping[Variable, tuple[float, int]]
+    ) -> tuple[float, int] | None:
+        """What ``variable`` costs if ``node`` makes it, and the Applies that this needs."""
+        parts = []
+        for v in self.inputs[node]:
+            if v not in known or v is variable:
+                return None
+            parts.append(known[v])
+        own = 1 << self.bit[node]
+        if not self.share or not parts:
+            return sum(c for c, _ in parts) + self.problem.costs[node], own
+        used = 0
+        for _, bits in parts:
+            used |= bits
+        if used & own:
+            return None
+        used |= own
+        if len(parts) == 1:
+            return parts[0][0] + self.problem.costs[node], used
+        packed = np.frombuffer(used.to_bytes(len(self.bit) // 8 + 1, "little"), np.uint8)
+        chosen = np.unpackbits(packed, count=len(self.bit), bitorder="little")
+        return float(self.costs @ chosen), used
+
+
+class OptimalExtraction(Extraction):
+    """The cheapest graph, by integer programming (HiGHS); the greedy one where time runs out.
+
+    minimize Σ cost x  subject to  Σ_{n makes c} z_{n,c} ≥ y_c,  z ≤ x_n ≤ y_{inputs of n},
+    y_results = 1; a solution that needs itself is cut off, and the rest solved again.
+
+    Parameters
+    ----------
+    seconds
+        For all solutions together.
+    """
+
+    def __init__(self, seconds: float = 4.0) -> None:
+        self.seconds = seconds
+
+    def __call__(self, problem: Problem) -> dict[Variable, Apply]:
+        """The Apply for each class."""
+        start = GreedyExtraction()(problem)
+        found = _Program(problem).solve(self.seconds)
+        if found is None:
+            return start
+        return found if problem.cost(found) <= problem.cost(start) else start
+
+
+class _Program:
+    """The integer program of a :class:`Problem`: Applies, then the classes that have a choice."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.nodes = list(problem.costs)
+        self.column = {node: i for i, node in enumerate(self.nodes)}
+        self.classes = [v for v, nodes in problem.makers.items() if nodes]
+        n = len(self.nodes)
+        self.place = {v: n + i for i, v in enumerate(self.classes)}
+        self.pairs = [(v, node) for v in self.classes for node in problem.makers[v]]
+        self.rows: list[tuple[dict[int, float], float]] = []  # Σ coefficient · variable ≥ bound
+        n += len(self.classes)
+        for v in self.classes:
+            self.rows.append(
+                ({**{self.column[m]: 1.0 for m in problem.makers[v]}, self.place[v]: -1.0}, 0.0)
+            )
+        for node in self.nodes:
+            for v in problem.inputs(node):
+                if v in self.place:
+                    self.rows.append(({self.place[v]: 1.0, self.column[node]: -1.0}, 0.0))
+        self.size = n
+
+    def solve(self, seconds: float) -> dict[Variable, Apply] | None:
+        import time
+
+        deadline = time.perf_counter() + seconds
+        lower = np.zeros(self.size)
+        for v in self.problem.results:
+            if v in self.place:
+                lower[self.place[v]] = 1.0
+        cost = np.zeros(self.size)
+        cost[: len(self.nodes)] = [self.problem.costs[node] for node in self.nodes]
+        scale = cost.max() or 1.0
+        whole = np.zeros(self.size)
+        whole[: len(self.nodes)] = 1
+        while (left := deadline - time.perf_counter()) > 0:
+            solved = milp(
+                cost / scale,
+                integrality=whole,
+                bounds=Bounds(lower, np.ones(self.size)),
+                constraints=self.constraints(),
+                options={"time_limit": left},
+            )
+            if solved.x is None:
+                return None
+            choice = self.choice(solved.x)
+            if self.problem.order(choice) is not None:
+                return choice
+            self.cut(choice)
+        return None
+
+    def constraints(self) -> LinearConstraint:
+        entries = [(i, j, c) for i, (row, _) in enumerate(self.rows) for j, c in row.items()]
+        i, j, c = zip(*entries, strict=True)
+        places = np.array([i, j], np.int32)  # HiGHS takes no others
+        matrix = csr_array((c, places), shape=(len(self.rows), self.size))
+        return LinearConstraint(matrix, np.array([bound for _, bound in self.rows]), np.inf)
+
+    def choice(self, x: np.ndarray) -> dict[Variable, Apply]:
+        makers = self.problem.makers
+        return {v: max(makers[v], key=lambda m: x[self.column[m]]) for v in self.classes}
+
+    def cut(self, choice: Choice) -> None:
+        """Forbid the cycle in ``choice``: not all of its Applies together."""
+        cycle = _cycle(self.problem, choice)
+        self.rows.append(
+            ({self.column[choice[v]]: -1.0 for v in cycle}, 1.0 - len({choice[v] for v in cycle}))
+        )
+
+
+def _cycle(problem: Problem, choice: Choice) -> list[Variable]:
+    """Classes that need each other in a circle."""
+    done: set[Variable] = set()
+    for result in problem.results:
+        trail: dict[Variable, None] = {}
+        todo: list[tuple[Variable, bool]] = [(result, True)]
+        while todo:
+            variable, enter = todo.pop()
+            if not enter:
+                del trail[variable]
+                done.add(variable)
+            elif variable in trail:
+                listed = list(trail)
+                return listed[listed.index(variable) :]
+            elif variable not in done:
+                trail[variable] = None
+                todo.append((variable, False))
+                if problem.makers[variable]:
+                    todo += [(v, True) for v in problem.inputs(choice[variable])]
+    raise AssertionError("there is no cycle")

@@ -1,0 +1,297 @@
+"""Equality saturation: apply equalities in all directions at once, then choose what is best.
+
+Greedy rewriting has to decide at each step; here both sides of a rule are kept, in an e-graph,
+and the choice is made at the end, over all graphs that the rules can make (Tate et al. 2009).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aesara.graph.basic import Apply, Variable
+
+from aeframe.core.graph import Graph
+from aeframe.core.structure import Structure
+from aeframe.rewrites.condition import holds
+from aeframe.rewrites.egraph import EGraph
+from aeframe.rewrites.match import node_solutions
+from aeframe.rewrites.pattern import (
+    EACH,
+    SIZES,
+    Bindings,
+    Every,
+    Term,
+    depth,
+    names_of,
+    variables,
+)
+from aeframe.rewrites.rule import Alternative, Rule
+
+
+@dataclass(frozen=True)
+class Limits(Structure):
+    """Where saturation stops, should it not come to its end before.
+
+    Attributes
+    ----------
+    nodes
+        Applies in the e-graph.
+    iterations
+        How often all rules are tried.
+    seconds
+        Of the clock, for the whole saturation.
+    matches
+        Of one rule in one iteration; a rule that has more is put off for an iteration, and then
+        for two, four, ... (Willsey et al. 2021, section 5.2).
+    """
+
+    nodes: int = 20_000
+    iterations: int = 12
+    seconds: float = 5.0
+    matches: int = 2_000
+
+
+@dataclass
+class Event:
+    """One application of a rule: where it matched, and what it made."""
+
+    rule: str
+    root: Apply
+    result: Variable
+    made: list[Apply] = field(default_factory=list)
+
+
+@dataclass
+class Saturated:
+    """An e-graph with the classes of a graph's results, and how it came about.
+
+    Attributes
+    ----------
+    results
+        The classes of the graph's outputs and updates.
+    events
+        What each rule did, in order.
+    stopped
+        ``"saturated"``, or the limit that was reached.
+    iterations, seconds
+        What it took.
+    """
+
+    egraph: EGraph
+    results: list[Variable]
+    given: set[Apply]
+    events: list[Event] = field(default_factory=list)
+    stopped: str = ""
+    iterations: int = 0
+    seconds: float = 0.0
+
+    @property
+    def note(self) -> str:
+        """One line for reports."""
+        return (
+            f"{self.stopped} after {self.iterations} iterations, {len(self.egraph)} nodes, "
+            f"{self.seconds:.2f} s"
+        )
+
+
+def saturate(
+    graph: Graph,
+    rules: Sequence[Rule],
+    limits: Limits = Limits(),
+    until: Callable[[EGraph, list[Variable]], bool] = lambda egraph, results: False,
+) -> Saturated:
+    """All graphs that ``rules`` make of ``graph``, as an e-graph.
+
+    Parameters
+    ----------
+    graph
+        In the vocabulary of the rules, see :func:`aeframe.rewrites.vocabulary.lift`.
+    rules
+        Equalities, or :class:`Alternative` rules: with one of these each Apply keeps its identity.
+    until
+        Asked after each iteration with the e-graph and the classes of the results: whether it is
+        enough.
+
+    >>> import aesara.tensor as at
+    >>> from aeframe.rewrites import Equality, Var, term
+    >>> from aeframe.rewrites.vocabulary import AddOp
+    >>> a, b, c = Var("a"), Var("b"), Var("c")
+    >>> add = term(AddOp)
+    >>> assoc = Equality("doctest associativity", add(add(a, b), c), add(a, add(b, c)))
+    >>> x, y, z = at.dvectors("x", "y", "z")
+    >>> found = saturate(Graph((x, y, z), (AddOp()(AddOp()(x, y), z),)), [assoc])
+    >>> found.stopped, len(list(found.egraph.makers(found.results[0])))
+    ('saturated', 3)
+    """
+    return _Saturation(graph, rules, limits).run(until)
+
+
+class _Saturation:
+    """One run: rules in both directions, and what they were applied to already."""
+
+    def __init__(self, graph: Graph, rules: Sequence[Rule], limits: Limits) -> None:
+        self.began = time.perf_counter()
+        self.limits = limits
+        self.rules = [way for rule in rules for way in rule.directions]
+        instances = any(isinstance(rule, Alternative) for rule in rules)
+        self.reach = max((depth(rule.left) for rule in self.rules), default=1) - 1
+        egraph = EGraph(instances)
+        results = egraph.add(graph.results)
+        self.state = Saturated(egraph, results, set(egraph.applies()))
+        self.egraph = egraph
+        self.tried: set[Hashable] = set()
+        self.waits = dict.fromkeys(range(len(self.rules)), (0, 0))  # bans so far, iteration it ends
+        self.origin: dict[Apply, str] = {}
+
+    def run(self, until: Callable[[EGraph, list[Variable]], bool]) -> Saturated:
+        state, egraph = self.state, self.egraph
+        while not state.stopped:
+            found, put_off = self.search()
+            egraph.changed.clear()
+            state.stopped = self.apply(found)
+            state.iterations += 1
+            state.results = [egraph.find(v) for v in state.results]
+            if until(egraph, state.results):
+                state.stopped = "goal reached"
+            elif not state.stopped:
+                state.stopped = self.limit(bool(egraph.changed) or put_off)
+        state.seconds = time.perf_counter() - self.began
+        return state
+
+    def limit(self, more: bool) -> str:
+        if not more:
+            return "saturated"
+        if len(self.egraph) >= self.limits.nodes:
+            return f"limit of {self.limits.nodes} nodes"
+        if time.perf_counter() - self.began >= self.limits.seconds:
+            return f"limit of {self.limits.seconds:g} s"
+        if self.state.iterations >= self.limits.iterations:
+            return f"limit of {self.limits.iterations} iterations"
+        return ""
+
+    def search(self) -> tuple[list[tuple[Rule, list[Apply], Bindings]], bool]:
+        """What the rules match where something changed, and whether one was put off."""
+        near, now = self.egraph.reach(self.reach), self.state.iterations
+        found: list[tuple[Rule, list[Apply], Bindings]] = []
+        put_off = False
+        for i, rule in enumerate(self.rules):
+            bans, until = self.waits[i]
+            if now < until:
+                put_off = True
+                continue
+            new = list(self.matches(i, rule, near if now != until or not bans else None))
+            if len(new) > self.limits.matches << bans:
+                self.waits[i] = (bans + 1, now + 1 + (1 << bans))
+                self.tried.difference_update(key for key, *_ in new)
+                put_off = True
+                continue
+            found.extend((rule, roots, bound) for _, roots, bound in new)
+        return found, put_off
+
+    def matches(
+        self, i: int, rule: Rule, near: set[Apply] | None
+    ) -> Iterator[tuple[Hashable, list[Apply], Bindings]]:
+        """The new matches of a rule; everywhere if ``near`` is ``None``."""
+        if isinstance(rule.left, Every):
+            made: Iterator[tuple[list[Apply], Bindings]] = self.siblings(rule, rule.left)
+        else:
+            made = (
+                ([node], bound)
+                for node in self.candidates(rule.left.term)
+                if near is None or node in near
+                for bound in rule.solutions(node, self.egraph)
+            )
+        for roots, bound in made:
+            key = (i, *roots, *_signature(bound))
+            if key not in self.tried:
+                self.tried.add(key)
+                yield key, roots, bound
+
+    def candidates(self, head: Term) -> Iterator[Apply]:
+        """The Applies that a pattern with this head may match."""
+        wanted = head.head if isinstance(head.head, type) else type(head.head)
+        if head.bind is None:
+            yield from self.egraph.applies(wanted)
+            return
+        for kind in self.egraph.op_types():
+            if issubclass(kind, wanted):
+                yield from self.egraph.applies(kind)
+
+    def siblings(self, rule: Rule, left: Every) -> Iterator[tuple[list[Apply], Bindings]]:
+        """The groups of Applies that a rule with several roots takes together."""
+        egraph = self.egraph
+        groups: dict[Hashable, dict[Variable, tuple[Apply, Bindings]]] = {}
+        own = {s for v in variables(left.body) if v.name in left.differ for s in _names(v)}
+        shared = {s for v in variables(left.body) if v.name not in left.differ for s in _names(v)}
+        own -= shared
+        for node in self.candidates(left.body.term):
+            if self.origin.get(node) == rule.name:
+                continue  # what the rule itself made
+            for bound in node_solutions(left.body, node, {}, egraph):
+                alike = {k: v for k, v in bound.items() if k not in left.differ and k != SIZES}
+                sizes = {k: v for k, v in bound.get(SIZES, {}).items() if k not in own}
+                key = (*sorted(alike.items(), key=_first), *sorted(sizes.items()))
+                groups.setdefault(key, {}).setdefault(egraph.find(node.outputs[0]), (node, bound))
+        for group in groups.values():
+            members = sorted(group.values(), key=lambda m: self.egraph.number(m[0].outputs[0]))
+            if len(members) > 1:
+                bound = _together([b for _, b in members], left, own)
+                if holds(rule.where, names_of(bound)):
+                    yield [node for node, _ in members], bound
+
+    def apply(self, found: list[tuple[Rule, list[Apply], Bindings]]) -> str:
+        """Put right sides beside left sides; the limit that was reached, if one was."""
+        egraph = self.egraph
+        for done, (rule, roots, bound) in enumerate(found):
+            if any(node not in egraph for node in roots):
+                continue
+            before = len(egraph)
+            made = egraph.add(rule.build({k: self.current(v) for k, v in bound.items()}))
+            new = egraph.newest(len(egraph) - before)
+            self.origin.update(dict.fromkeys(new, rule.name))
+            outputs = rule.outputs(roots)
+            merged = [egraph.union(a, b, rule.name) for a, b in zip(outputs, made, strict=True)]
+            if any(merged):
+                self.state.events.append(Event(rule.name, roots[0], made[0], new))
+            if done % 64 == 0 and (stop := self.limit(True)) and "iterations" not in stop:
+                egraph.rebuild()
+                return stop
+        egraph.rebuild()
+        return ""
+
+    def current(self, value: Any) -> Any:
+        """A binding as the e-graph is now."""
+        if isinstance(value, Variable):
+            return self.egraph.find(value)
+        if isinstance(value, tuple) and value and isinstance(value[0], Variable):
+            return tuple(self.egraph.find(v) for v in value)
+        return value
+
+
+def _first(item: tuple[str, Any]) -> str:
+    return item[0]
+
+
+def _names(variable: Any) -> list[str]:
+    dims = getattr(variable, "dims", None) or ""
+    return [name for name in dims.split() if name != "..." and not name.isdigit()]
+
+
+def _together(bounds: list[Bindings], left: Every, own: set[str]) -> Bindings:
+    """The bindings of several roots as one: what differs becomes tuples."""
+    made = dict(bounds[0])
+    for name in left.differ:
+        made[name] = tuple(b[name] for b in bounds)
+    sizes = [b.get(SIZES, {}) for b in bounds]
+    made[SIZES] = {k: v for k, v in sizes[0].items() if k not in own}
+    made[EACH] = {k: tuple(s[k] for s in sizes) for k in sorted(own)}
+    return made
+
+
+def _signature(bound: Bindings) -> Iterator[Hashable]:
+    for name, value in sorted(bound.items()):
+        if name not in (SIZES, EACH):
+            yield value
