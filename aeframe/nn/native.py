@@ -9,8 +9,10 @@ from typing import Any
 from aesara.graph.basic import Apply, Variable
 
 from aeframe.backends.native import Kernel, claim
+from aeframe.nn.ops.activations import GeluOp, ReluOp
 from aeframe.nn.ops.attention import AttentionOp
 from aeframe.nn.ops.convolve import Conv2DOp, ConvKernel2DOp, ConvTranspose2DOp
+from aeframe.nn.ops.fused import FusedOp
 from aeframe.nn.ops.linear import DenseOp
 from aeframe.nn.ops.normalize import BatchNormOp
 from aeframe.nn.ops.pool import MaxPool2DOp
@@ -23,6 +25,25 @@ MOST_ROWS = 1024
 NARROWEST = 8
 # Below this many entries XLA's loops are as fast.
 SMALLEST = 1 << 14
+
+# The activations that a product can apply where it is made, as gemm.h numbers them.
+ACTIVATIONS: dict[type | None, int] = {None: 0, ReluOp: 1, GeluOp: 2}
+
+
+def _layer(node: Apply) -> Any:
+    """The Op of a layer, by itself or within a FusedOp."""
+    return node.op.layer if isinstance(node.op, FusedOp) else node.op
+
+
+def _epilogue(node: Apply) -> tuple[int, int, int]:
+    """Whether a layer has a bias and an addend, and its activation."""
+    if not isinstance(node.op, FusedOp):
+        return len(node.inputs) - 2, 0, 0
+    return 1, len(node.inputs) - 3, ACTIVATIONS[_activation(node)]
+
+
+def _activation(node: Apply) -> type | None:
+    return None if node.op.activation is None else type(node.op.activation)
 
 
 def _dense_sizes(node: Apply) -> tuple[int, int, int] | None:
@@ -37,8 +58,7 @@ def dense(node: Apply) -> Kernel | None:
     sizes = _dense_sizes(node)
     if sizes is None:
         return None
-    n = len(node.inputs)
-    return Kernel("dense", tuple(range(n)), (*sizes, n - 2))
+    return Kernel("dense", tuple(range(len(node.inputs))), (*sizes, *_epilogue(node)))
 
 
 def _wanted(node: Apply) -> tuple[int, ...]:
@@ -70,11 +90,18 @@ def _convolution_sizes(op: Any, x: Variable, w: Variable, y: Variable) -> tuple[
 @claim(Conv2DOp)
 def convolve(node: Apply) -> Kernel | None:
     """A product with the patches, the bias within."""
-    x, w, *bias = node.inputs
-    sizes = _convolution_sizes(node.op, x, w, node.outputs[0])
+    x, w, *rest = node.inputs
+    sizes = _convolution_sizes(_layer(node), x, w, node.outputs[0])
     if sizes is None:
         return None
-    return Kernel("convolve", tuple(range(2 + len(bias))), (*sizes, len(bias)))
+    return Kernel("convolve", tuple(range(2 + len(rest))), (*sizes, *_epilogue(node)))
+
+
+@claim(FusedOp)
+def fused(node: Apply) -> Kernel | None:
+    """The layer's kernel, which does the rest where it writes its output."""
+    make = {DenseOp: dense, Conv2DOp: convolve}.get(type(node.op.layer))
+    return make(node) if make and _activation(node) in ACTIVATIONS else None
 
 
 @claim(Conv2DOp, pullback=True)

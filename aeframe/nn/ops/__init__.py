@@ -26,6 +26,9 @@ from aeframe.nn.ops.convolve import (
     ConvKernel2DOp,
     ConvTranspose2DOp,
 )
+from aeframe.nn.ops.fused import (
+    FusedOp,
+)
 from aeframe.nn.ops.linear import (
     BilinearOp,
     DenseOp,
@@ -81,6 +84,7 @@ __all__ = [
     "DropoutOp",
     "EluOp",
     "EmbeddingOp",
+    "FusedOp",
     "GRUOp",
     "GeluOp",
     "GlobalAvgPoolOp",

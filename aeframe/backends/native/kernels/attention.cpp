@@ -151,14 +151,14 @@ KERNEL(attention) {
     blocks(z.t, [&](Range i) {
       const int64_t wide = z.seen(i.end - 1);
       const auto score = [&](int64_t m) { return scores.get() + (m - i.begin) * z.line(); };
-      product(i, {0, wide}, {0, z.d}, Left{q.data, q.stride}, keys, score, nullptr);
+      product(i, {0, wide}, {0, z.d}, Left{q.data, q.stride}, keys, score);
       for (int64_t m = i.begin; m < i.end; ++m) {
         softmax(score(m), scale, z.seen(m), wide);
         std::copy(score(m), score(m) + wide, w.row(m));
         std::fill(w.row(m) + wide, w.row(m) + z.s, 0.0f);
       }
       product(i, {0, z.e}, {0, wide}, Left{scores.get() - i.begin * z.line(), z.line()}, values,
-              [&](int64_t m) { return y.row(m); }, nullptr);
+              [&](int64_t m) { return y.row(m); });
     });
   });
 }
@@ -183,7 +183,7 @@ KERNEL(attention_gradient) {
     const auto score = [&](int64_t m) { return all.get() + m * z.line(); };
     blocks(z.t, [&](Range i) {
       const int64_t wide = z.seen(i.end - 1);
-      product(i, {0, wide}, {0, z.e}, Left{dy.data, dy.stride}, values, score, nullptr);
+      product(i, {0, wide}, {0, z.e}, Left{dy.data, dy.stride}, values, score);
       for (int64_t m = i.begin; m < i.end; ++m) {
         float* g = score(m);
         const float *weight = w.row(m), total = dot(dy.row(m), y.row(m), z.e);
@@ -192,14 +192,14 @@ KERNEL(attention_gradient) {
         std::fill(g + wide, g + z.s, 0.0f);
       }
       product(i, {0, z.d}, {0, wide}, Left{all.get(), z.line()}, keys,
-              [&](int64_t m) { return dq.row(m); }, nullptr);
+              [&](int64_t m) { return dq.row(m); });
     });
     blocks(z.s, [&](Range j) {
       const Range i{z.first(j.begin), z.t};
       product(j, {0, z.d}, i, LeftTransposed{all.get(), z.line()}, queries,
-              [&](int64_t m) { return dk.row(m); }, nullptr);
+              [&](int64_t m) { return dk.row(m); });
       product(j, {0, z.e}, i, LeftTransposed{w.data, w.stride}, cotangents,
-              [&](int64_t m) { return dv.row(m); }, nullptr);
+              [&](int64_t m) { return dv.row(m); });
     });
   });
 }

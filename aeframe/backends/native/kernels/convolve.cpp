@@ -87,7 +87,7 @@ void gradient_x(const Shape& s, const float* g, const float* weight, const float
       const Turned turned{weight + group * s.out(), s.in(), s.out(), s.o, patches.taps};
       multiply(patches.count(), s.in(), patches.depth(), patches, turned,
                [&](int64_t i) { return phase.place(dx, i, group); },
-               bias ? bias + group * s.in() : nullptr);
+               {bias ? bias + group * s.in() : nullptr});
     }
   }
 }
@@ -109,8 +109,7 @@ void gradient_w(const Shape& s, const float* x, const float* g, float* dw) {
       const Range i = piece_of(rows, down, 1, task % down);
       const Range p = piece_of(pixels, pieces, 1, task / down);
       float* mine = all + task / down * size;
-      product(i, {0, s.out()}, p, patches, right, [&](int64_t r) { return mine + r * stride; },
-              nullptr);
+      product(i, {0, s.out()}, p, patches, right, [&](int64_t r) { return mine + r * stride; });
     });
     if (direct) continue;
     parallel(down, [&](int64_t task) {
@@ -129,16 +128,18 @@ void gradient_w(const Shape& s, const float* x, const float* g, float* dw) {
 
 }  // namespace
 
-// x, weight[, bias] → y. Sizes: the shape, whether there is a bias.
+// x, weight[, bias][, addend] → y. Sizes: the shape, then those of the epilogue.
 KERNEL(convolve) {
   const Shape s(call.n);
-  const float* bias = call.n[Shape::size] ? call.in(2) : nullptr;
+  const Epilogue last = epilogue(call, call.n + Shape::size);
   for (int64_t group = 0; group < s.groups; ++group) {
     const Patches patches = s.patches(call.in(0), group);
     float* y = call.out(0) + group * s.out();
+    Epilogue mine = last;
+    if (mine.bias) mine.bias += group * s.out();
     multiply(patches.count(), s.out(), patches.depth(), patches,
              Right{call.in(1) + group * s.out(), s.o}, [&](int64_t i) { return y + i * s.o; },
-             bias ? bias + group * s.out() : nullptr);
+             mine);
   }
 }
 

@@ -22,11 +22,11 @@ void column_sums(int64_t m, int64_t o, const float* g, float* sums) {
   });
 }
 
-// x, w[, b] → y. Sizes: m, i, o, whether there is a bias.
+// x, w[, b][, addend] → y. Sizes: m, i, o, then those of the epilogue.
 KERNEL(dense) {
   const int64_t m = call.n[0], i = call.n[1], o = call.n[2];
-  const float* bias = call.n[3] ? call.in(2) : nullptr;
-  multiply(m, o, i, Left{call.in(0), i}, Right{call.in(1), o}, rows(call.out(0), o), bias);
+  multiply(m, o, i, Left{call.in(0), i}, Right{call.in(1), o}, rows(call.out(0), o),
+           epilogue(call, call.n + 3));
 }
 
 // x, w, g → g·wᵀ, xᵀ·g, Σ rows of g, as far as they are wanted. Sizes: m, i, o, then which output

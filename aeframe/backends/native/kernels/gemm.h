@@ -58,6 +58,21 @@ struct Target {
   bool add;
 };
 
+// What is done to a product where it is made: y = activation(product + bias + addend).
+struct Epilogue {
+  enum Activation : int64_t { NONE, RELU, GELU };
+
+  const float* bias = nullptr;  // of each column, or null
+  const float* addend = nullptr;  // an array that lies as y does, or null
+  const float* y = nullptr;
+  Activation activation = NONE;
+
+  bool more() const { return addend || activation != NONE; }
+};
+
+// All but the bias, on `columns` entries of each of some rows of y.
+void finish(float* const* row, int64_t rows, int64_t j, int64_t columns, const Epilogue& last);
+
 // Does one tile: `depth` entries of a sliver of A and of a panel of B.
 using Tile = void (*)(int64_t depth, const float* a, const float* b, const Target& c);
 
@@ -81,7 +96,8 @@ inline Scratch& scratch() {
 // B has `panel(to, j, p)`, which copies columns j and depths p, COLUMNS to a line; or returns where
 // such a copy already is. `row(i)` is where row i of C begins.
 template <class A, class B, class Row>
-void product(Range i, Range j, Range all, const A& a, const B& b, Row&& row, const float* bias) {
+void product(Range i, Range j, Range all, const A& a, const B& b, Row&& row,
+             const Epilogue& last = {}) {
   Scratch& own = scratch();
   const int64_t r = ceil_div(i.size(), ceil_div(i.size(), ROWS));
   const int64_t steps = std::max<int64_t>(1, ceil_div(all.size(), DEPTH));
@@ -96,8 +112,9 @@ void product(Range i, Range j, Range all, const A& a, const B& b, Row&& row, con
       for (int64_t m = 0; m < i.size(); m += r) {
         const int64_t rows = std::min(r, i.size() - m);
         const float* left = own.block.get() + (A::deep ? m * p.size() : m * LINE);
-        const Target target{own.rows + m, s == 0 ? bias : nullptr, c, columns, s > 0};
+        const Target target{own.rows + m, s == 0 ? last.bias : nullptr, c, columns, s > 0};
         tile_for(A::deep, rows, ceil_div(columns, WIDTH))(p.size(), left, right, target);
+        if (s == steps - 1 && last.more()) finish(own.rows + m, rows, c, columns, last);
       }
     }
   }
@@ -127,11 +144,11 @@ class Panels {
   const Buffer all;
 };
 
-// C = A·B, plus a bias for each column unless it is null. No entry of C depends on the number of
+// C = A·B, and what comes after it. No entry of C depends on the number of
 // threads: each is summed in the order of the depth, in pieces of fixed size.
 template <class A, class B, class Row>
 void multiply(int64_t m, int64_t n, int64_t k, const A& a, const B& b, Row&& row,
-              const float* bias = nullptr) {
+              const Epilogue& last = {}) {
   if (m == 0 || n == 0) return;
   const int64_t down = ceil_div(m, BLOCK), most = ceil_div(n, COLUMNS);
   const int64_t across = std::clamp<int64_t>(4 * team_size() / down, 1, most);
@@ -139,7 +156,7 @@ void multiply(int64_t m, int64_t n, int64_t k, const A& a, const B& b, Row&& row
     parallel(down * across, [&](int64_t task) {
       const Range i = piece_of(m, down, 1, task / across);
       const Range j = piece_of(n, across, COLUMNS, task % across);
-      product(i, j, {0, k}, a, right, row, bias);
+      product(i, j, {0, k}, a, right, row, last);
     });
   };
   down > 1 ? all(Panels(n, k, b)) : all(b);

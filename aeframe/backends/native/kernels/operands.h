@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "gemm.h"
+#include "kernel.h"
 
 // Copy `size` floats: in whole vectors, a bit too many, where they can be read before `end`.
 inline void copy(float* to, const float* from, int64_t size, const float* end) {
@@ -90,6 +91,14 @@ struct RightTransposed {
     return to;
   }
 };
+
+// Where a bias and an addend, if there are any, come third and fourth. Sizes, from n: whether there
+// is a bias, whether there is an addend, the activation.
+inline Epilogue epilogue(const Call& call, const int64_t* n) {
+  const int addend = n[0] ? 3 : 2;
+  return {n[0] ? call.in(2) : nullptr, n[1] ? call.in(addend) : nullptr, call.out(0),
+          static_cast<Epilogue::Activation>(n[2])};
+}
 
 // The sums of the columns of g (m, o).
 void column_sums(int64_t m, int64_t o, const float* g, float* sums);

@@ -1,0 +1,76 @@
+"""A layer and what follows it as one Op, so that its output is written once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aesara.graph.basic import Variable
+
+from aeframe.core.errors import ShapeError
+from aeframe.core.ops import TypedOp
+from aeframe.core.shapes import compatible, shape_text
+from aeframe.core.trace import current_path
+
+
+class FusedOp(TypedOp):
+    """activation(layer(x, w, b) + addend), without the addend where there is none.
+
+    x, w and b are those of the layer, which has a bias; the addend, a residual say, has the shape
+    of its output.
+
+    Parameters
+    ----------
+    layer
+        A :class:`DenseOp`, :class:`Conv2DOp` or :class:`WinogradOp`.
+    activation
+        An elementwise Op; by default none.
+
+    >>> import aesara.tensor as at
+    >>> from aeframe.nn.ops import DenseOp, ReluOp
+    >>> x, w, b = at.as_tensor([[1.0]]), at.as_tensor([[2.0, -2.0]]), at.as_tensor([1.0, 1.0])
+    >>> FusedOp(DenseOp(), ReluOp())(x, w, b).eval()
+    array([[3., 0.]])
+    """
+
+    __props__ = ("layer", "activation")
+
+    def __init__(self, layer: TypedOp, activation: TypedOp | None = None) -> None:
+        self.layer, self.activation = layer, activation
+
+    def body(
+        self, x: Variable, w: Variable, b: Variable, addend: Variable | None = None
+    ) -> Variable:
+        """One after the other."""
+        y = self._sum(x, w, b, addend)
+        return y if self.activation is None else self.activation(y)
+
+    def _sum(
+        self, x: Variable, w: Variable, b: Variable, addend: Variable | None = None
+    ) -> Variable:
+        y = self.layer(x, w, b)
+        if addend is None:
+            return y
+        sizes = zip(addend.type.shape, y.type.shape, strict=False)
+        if addend.type.ndim != y.type.ndim or not all(compatible(a, s) for a, s in sizes):
+            raise ShapeError(
+                f"{self} got a wrong `addend`",
+                path=current_path(),
+                expected=shape_text(y.type.shape),
+                got=shape_text(addend.type.shape),
+                fix="add only what has the shape of the layer's output",
+            )
+        return y + addend
+
+    def pullback(
+        self,
+        inputs: Sequence[Variable],
+        outputs: Sequence[Variable],
+        cotangents: Sequence[Variable | None],
+    ) -> Sequence[Variable | None]:
+        """That of the activation, then that of the layer; nothing is computed twice for a relu."""
+        (g,), given = cotangents, inputs[:3]
+        assert g is not None
+        if self.activation is not None:
+            (g,) = self.activation.pullback([self._sum(*inputs)], outputs, [g])
+        found = self.layer.pullback(given, [self.layer(*given)], [g])
+        return [*found, g][: len(inputs)]

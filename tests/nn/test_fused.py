@@ -1,0 +1,138 @@
+"""Fused and transformed layers against the plain chain, with the kernels and without."""
+
+import aesara.tensor as at
+import numpy as np
+import pytest
+
+import aeframe as ae
+from aeframe.backends import native
+from aeframe.core import Graph
+from aeframe.core.errors import ShapeError
+from aeframe.core.expand import expand, typed_nodes
+from aeframe.nn import native as layers
+from aeframe.nn.ops import Conv2DOp, DenseOp, FusedOp, GeluOp, ReluOp, TanhOp
+
+kernels = pytest.mark.skipif(
+    not isinstance(native.library(), native.Library), reason="no native kernels here"
+)
+
+
+@pytest.fixture
+def eager_claims(monkeypatch):
+    """Claims of any size."""
+    for name in ("FEWEST", "NARROWEST"):
+        monkeypatch.setattr(layers, name, 0)
+
+
+def normal(*shapes, seed=0, dtype="float32"):
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(s).astype(dtype) for s in shapes]
+
+
+def symbols(*arrays):
+    return [at.TensorType(str(a.dtype), a.shape)() for a in arrays]
+
+
+def claimed(graph, backend):
+    claims = ae.Backend(backend).claims
+    return [n.op for n in typed_nodes(expand(graph, claims)) if claims(n)]
+
+
+def agree(fused, plain, arrays, backend, tolerance=1e-5, gradients=True):
+    """Two functions of the same arrays have equal values and gradients, to scale."""
+    inputs = symbols(*arrays)
+    made, wanted = fused(*inputs), plain(*inputs)
+    assert made.type == wanted.type
+    outputs = [made, wanted]
+    if gradients:
+        (g,) = normal(made.type.shape, seed=1, dtype=made.type.dtype)
+        for y in (made, wanted):
+            outputs += ae.grad((y * at.constant(g)).sum(), inputs)
+    found = [np.asarray(v) for v in ae.Backend(backend).compile(inputs, outputs)(*arrays)]
+    half = len(found) // 2
+    pairs = [(found[0], found[1]), *zip(found[2 : 1 + half], found[1 + half :], strict=True)]
+    for a, b in pairs:
+        scale = max(1.0, float(np.abs(b).max()))
+        np.testing.assert_allclose(a / scale, b / scale, atol=tolerance)
+
+
+def chain(layer, activation):
+    def plain(x, w, b, addend=None):
+        y = layer(x, w, b)
+        y = y if addend is None else y + addend
+        return y if activation is None else activation(y)
+
+    return plain
+
+
+ACTIVATIONS = [ReluOp(), GeluOp(), None, TanhOp()]
+DENSE = [(1, 1, 1), (2, 17, 33), (131, 37, 77), (350, 700, 65)]
+# x, w, then the Op
+CONVOLUTIONS = [
+    ((1, 1, 1, 1), (1, 1, 1, 1), Conv2DOp()),
+    ((2, 9, 7, 8), (3, 3, 8, 33), Conv2DOp(padding=((1, 1), (1, 1)))),
+    ((2, 9, 11, 6), (3, 2, 3, 8), Conv2DOp((2, 3), ((1, 2), (0, 1)), groups=2)),
+    ((1, 20, 19, 40), (3, 3, 40, 50), Conv2DOp(padding=((1, 1), (1, 1)))),
+]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.usefixtures("eager_claims")
+def test_dense(activation, residual, backend):
+    op = FusedOp(DenseOp(), activation)
+    for m, i, o in DENSE if backend == "jax" else DENSE[1:3]:
+        arrays = normal((m, i), (i, o), (o,), *[(m, o)] * residual)
+        agree(op, chain(DenseOp(), activation), arrays, backend)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS[:2], ids=str)
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
+@pytest.mark.usefixtures("eager_claims")
+def test_convolution(case, activation, residual):
+    x, w, layer = case
+    out = layer(*symbols(*normal(x, w))).type.shape
+    arrays = normal(x, w, w[3:], *[out] * residual)
+    agree(FusedOp(layer, activation), chain(layer, activation), arrays, "jax")
+
+
+def test_convolution_on_c():
+    x, w, layer = CONVOLUTIONS[3]
+    arrays = normal(x, w, w[3:], (1, 20, 19, 50))
+    agree(FusedOp(layer, ReluOp()), chain(layer, ReluOp()), arrays, "c")
+
+
+@pytest.mark.slow
+def test_numba():
+    arrays = normal((3, 5), (5, 7), (7,), (3, 7), dtype="float64")
+    agree(FusedOp(DenseOp(), ReluOp()), chain(DenseOp(), ReluOp()), arrays, "numba")
+
+
+@kernels
+@pytest.mark.parametrize("backend", ["jax", "c"])
+def test_what_is_claimed(backend):
+    """The fused Op where the kernel knows the activation and pays, else the layer by itself."""
+    arrays = symbols(*normal((1, 20, 20, 40), (3, 3, 40, 50), (50,), (1, 20, 20, 50)))
+    for activation in ACTIVATIONS:
+        op = FusedOp(Conv2DOp(padding=((1, 1), (1, 1))), activation)
+        wanted = op.layer if activation == TanhOp() else op
+        assert claimed(Graph(tuple(arrays), (op(*arrays),)), backend) == [wanted]
+    small = symbols(*normal((4, 4), (4, 4), (4,)))
+    assert not claimed(Graph(tuple(small), (FusedOp(DenseOp(), ReluOp())(*small),)), backend)
+
+
+@pytest.mark.usefixtures("eager_claims")
+def test_relu_keeps_nan_and_gelu_has_its_limits():
+    x, w, b = (np.array(v, "float32") for v in ([[np.nan], [9.0], [-9.0]], [[1.0]], [0.0]))
+    inputs = symbols(x, w, b)
+    ops = [FusedOp(DenseOp(), a)(*inputs) for a in (ReluOp(), GeluOp())]
+    for y in ae.Backend("jax").compile(inputs, ops)(x, w, b):
+        np.testing.assert_allclose(y[:, 0], [np.nan, 9.0, 0.0], atol=1e-6)
+
+
+def test_a_residual_of_another_shape_is_refused():
+    x, w, b, a = symbols(*normal((3, 5), (5, 7), (7,), (7,)))
+    with pytest.raises(ShapeError, match="addend"):
+        FusedOp(DenseOp(), ReluOp())(x, w, b, a)
