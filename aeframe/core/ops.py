@@ -20,8 +20,10 @@ from aesara.gradient import DisconnectedType
 from aesara.graph.basic import Apply, Variable
 from aesara.graph.op import Op
 from aesara.graph.type import Type
+from aesara.scalar.basic import upcast
 from aesara.tensor.math import Prod, Sum
 from aesara.tensor.shape import shape_i
+from aesara.tensor.type import TensorType
 
 from aeframe.core.errors import AeframeError, BodyError, IntermediateError, ShapeError
 from aeframe.core.grad import float_literals_like, is_float, reached, vjp
@@ -143,6 +145,14 @@ class TypedOp(_NamedOp):
     def check(self, *inputs: Variable) -> None:
         """Refuse wrong input shapes; see :func:`require_ndim` and :func:`require_size`."""
 
+    def out_types(self, *inputs: Variable) -> Sequence[Type] | None:
+        """The types of the outputs, where they can be told without the body.
+
+        Searches make thousands of Applies and bodies of few of them: an Op with a long body and
+        known input shapes says what comes out. They are the types of the body's outputs.
+        """
+        return None
+
     def validate(self, node: Apply, index: int, array: Any) -> None:
         """Refuse values that input ``index`` must not have, when data is given to it directly.
 
@@ -171,8 +181,11 @@ class TypedOp(_NamedOp):
         """An Apply of this Op; raises :class:`ShapeError` at once when shapes do not fit."""
         variables = [as_variable(v) for v in inputs]
         self.check(*variables)
-        body = body_of(self, _types(variables))
-        node = Apply(self, variables, [o.type() for o in body.outputs])
+        known = all(is_tensor(v) and None not in v.type.shape for v in variables)
+        types = self.out_types(*variables) if known else None
+        if types is None:
+            types = _types(body_of(self, _types(variables)).outputs)
+        node = Apply(self, variables, [t() for t in types])
         node.tag.path = current_path()
         return node
 
@@ -370,6 +383,11 @@ class IntermediateOp(_NamedOp):
     ) -> NoReturn:
         """Refuse: differentiate what an interpretation makes of it."""
         self._refuse(outputs[0].owner)
+
+
+def tensor_like(shape: Sequence[int], *inputs: Variable) -> tuple[TensorType]:
+    """The type of a tensor of ``shape``, of the dtype that ``inputs`` have together."""
+    return (TensorType(upcast(*(v.type.dtype for v in inputs)), tuple(shape)),)
 
 
 def require_ndim(op: Op, name: str, variable: Variable, ndim: int) -> None:

@@ -34,6 +34,7 @@ from aeframe.nn.ops.algebra import (
     PadKernelOp,
     StandardizeOp,
 )
+from aeframe.nn.ops.fused import FusedOp
 from aeframe.rewrites import EQUALITIES, Each, Equality, Every, Expr, Parts, Prop, Rest, Var, term
 from aeframe.rewrites.pattern import Pattern, Term
 from aeframe.rewrites.vocabulary import (
@@ -64,6 +65,7 @@ pair = term(ElementwiseOp, bind=Prop("op"))
 moves: dict[str, Any] = {name: Prop(name) for name in ("stride", "padding", "dilation")}
 window: dict[str, Any] = {name: Prop(name) for name in ("window", "stride", "padding")}
 average, largest = term(AvgPool2DOp, **window), term(MaxPool2DOp, **window)
+active = term(ReluOp, bind=Prop("active"))
 pool = term(PoolOp, bind=Prop("pool"))
 
 
@@ -174,6 +176,11 @@ LINEAR = [
         "layers with biases of one input",
         Every(open_(a, w, bias), ("w", "bias")),
         Parts(open_(a, joined(-1)(Rest("w")), joined(-1)(Rest("bias"))), -1, "o"),
+    ),
+    Equality(
+        "one layer of several inputs",
+        Every(dense(Var("x", "n i"), w), ("x",)),
+        Parts(dense(joined(-2)(Rest("x")), w), -2, "n"),
     ),
     Equality(
         "joined layers of one input",
@@ -310,4 +317,19 @@ ATTENTION = [
     ),
 ]
 
-EQUALITIES += [*ALGEBRA, *JOINS, *LINEAR, *IMAGES, *ATTENTION]
+fused = term(FusedOp, layer=Prop("layer"), activation=None)
+FUSED = [
+    Equality(
+        "activation inside a layer",
+        active(layer(a, w, bias)),
+        term(FusedOp, layer=Prop("layer"), activation=Prop("active"))(a, w, bias),
+    ),
+    Equality("sum inside a layer", add(layer(a, w, bias), b), fused(a, w, bias, b)),
+    Equality(
+        "activation after a sum",
+        active(fused(a, w, bias, b)),
+        term(FusedOp, layer=Prop("layer"), activation=Prop("active"))(a, w, bias, b),
+    ),
+]
+
+EQUALITIES += [*ALGEBRA, *JOINS, *LINEAR, *IMAGES, *ATTENTION, *FUSED]

@@ -3,7 +3,8 @@
 from aeframe.rewrites.diff import Diff, diff
 from aeframe.rewrites.egraph import EGraph
 from aeframe.rewrites.enumerate import models
-from aeframe.rewrites.extract import Extraction, GreedyExtraction, OptimalExtraction, Problem
+from aeframe.rewrites.extract import Extraction, GreedyExtraction, Problem
+from aeframe.rewrites.optimal import OptimalExtraction
 from aeframe.rewrites.passes import Greedy, Pass, Pipeline
 from aeframe.rewrites.pattern import Each, Every, Expr, New, Parts, Prop, Rest, Var, term
 from aeframe.rewrites.report import Explanation, Report, Step, describe

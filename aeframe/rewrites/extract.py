@@ -6,13 +6,11 @@ what is shared is paid once, and what depends on weights alone costs nothing, fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from aesara.graph.basic import Apply, Constant, Variable
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
 
 from aeframe.core.cells import Cell
 from aeframe.core.graph import Graph, remake
@@ -22,7 +20,6 @@ from aeframe.rewrites.egraph import EGraph
 
 Cost = Callable[[Apply], float]
 Choice = Mapping[Variable, Apply]
-FOLDED = 1e-9  # seconds: of weight-only graphs equal in cost the smaller one is chosen
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,22 @@ class Problem:
 
     @classmethod
     def of(
-        cls, egraph: EGraph, results: Sequence[Variable], cost: Cost, changing: Iterable[Variable]
+        cls,
+        egraph: EGraph,
+        results: Sequence[Variable],
+        cost: Cost,
+        changing: Iterable[Variable] = (),
+        keep: Collection[Apply] = (),
     ) -> Problem:
-        """The problem for ``results``; cells in ``changing`` are no constants between calls."""
+        """The problem for ``results``, without Applies that no cheapest graph needs.
+
+        Parameters
+        ----------
+        changing
+            Cells that are no constants between calls.
+        keep
+            Applies that are not left out.
+        """
         wanted = [egraph.find(v) for v in results]
         moving = set(changing)
         makers: dict[Variable, Sequence[Apply]] = {}
@@ -59,14 +69,16 @@ class Problem:
             makers[variable] = () if leaf else tuple(egraph.makers(variable))
             todo.extend(egraph.find(v) for node in makers[variable] for v in node.inputs)
         fixed = _fixed(egraph, makers, moving)
+        makers.update(_smallest(egraph, makers, fixed))
         costs: dict[Apply, float] = {}
         for variable, nodes in makers.items():
             for node in nodes:
-                if variable in fixed and all(egraph.find(v) in fixed for v in node.inputs):
-                    costs[node] = FOLDED
-                elif node not in costs:
-                    costs[node] = float(cost(node))
-        return cls(egraph, wanted, makers, costs)
+                if node not in costs:
+                    costs[node] = 0.0 if variable in fixed else float(cost(node))
+        for variable, nodes in makers.items():
+            makers[variable] = _undominated(egraph, nodes, costs, fixed, keep)
+        used = {node for nodes in makers.values() for node in nodes}
+        return cls(egraph, wanted, makers, {n: c for n, c in costs.items() if n in used})
 
     def inputs(self, node: Apply) -> list[Variable]:
         """The classes that ``node`` needs, each once."""
@@ -150,6 +162,43 @@ def _fixed(
             if missing[node] == 0:
                 ready.append(above)
     return fixed
+
+
+def _smallest(
+    egraph: EGraph, makers: Mapping[Variable, Sequence[Apply]], fixed: set[Variable]
+) -> dict[Variable, Sequence[Apply]]:
+    """For each class that is computed once the Apply of the smallest expression: no more choice."""
+    sizes = {v: 0 for v in fixed if not makers[v]}
+    best: dict[Variable, Apply] = {}
+    changed = True
+    while changed:
+        changed = False
+        for variable in fixed:
+            for node in makers[variable]:
+                below = [sizes.get(egraph.find(v)) for v in node.inputs]
+                if None in below:
+                    continue
+                size = 1 + sum(s or 0 for s in below)
+                if size < sizes.get(variable, size + 1):
+                    sizes[variable], best[variable], changed = size, node, True
+    return {variable: (node,) for variable, node in best.items()}
+
+
+def _undominated(
+    egraph: EGraph,
+    nodes: Sequence[Apply],
+    costs: Mapping[Apply, float],
+    fixed: set[Variable],
+    keep: Collection[Apply],
+) -> tuple[Apply, ...]:
+    """Without the Applies that cost no less than another one that needs no more."""
+    needs = {n: {egraph.find(v) for v in n.inputs} - fixed for n in nodes}
+    kept: list[Apply] = []
+    for node in sorted(nodes, key=lambda n: (costs[n], len(needs[n]))):
+        several = len(node.outputs) > 1 or node in keep
+        if several or not any(needs[k] <= needs[node] for k in kept):
+            kept.append(node)
+    return tuple(kept)
 
 
 class Extraction(Structure):
@@ -236,120 +285,3 @@ class _Bottom:
         packed = np.frombuffer(used.to_bytes(len(self.bit) // 8 + 1, "little"), np.uint8)
         chosen = np.unpackbits(packed, count=len(self.bit), bitorder="little")
         return float(self.costs @ chosen), used
-
-
-class OptimalExtraction(Extraction):
-    """The cheapest graph, by integer programming (HiGHS); the greedy one where time runs out.
-
-    minimize Σ cost x  subject to  Σ_{n makes c} z_{n,c} ≥ y_c,  z ≤ x_n ≤ y_{inputs of n},
-    y_results = 1; a solution that needs itself is cut off, and the rest solved again.
-
-    Parameters
-    ----------
-    seconds
-        For all solutions together.
-    """
-
-    def __init__(self, seconds: float = 4.0) -> None:
-        self.seconds = seconds
-
-    def __call__(self, problem: Problem) -> dict[Variable, Apply]:
-        """The Apply for each class."""
-        start = GreedyExtraction()(problem)
-        found = _Program(problem).solve(self.seconds)
-        if found is None:
-            return start
-        return found if problem.cost(found) <= problem.cost(start) else start
-
-
-class _Program:
-    """The integer program of a :class:`Problem`: Applies, then the classes that have a choice."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.nodes = list(problem.costs)
-        self.column = {node: i for i, node in enumerate(self.nodes)}
-        self.classes = [v for v, nodes in problem.makers.items() if nodes]
-        n = len(self.nodes)
-        self.place = {v: n + i for i, v in enumerate(self.classes)}
-        self.pairs = [(v, node) for v in self.classes for node in problem.makers[v]]
-        self.rows: list[tuple[dict[int, float], float]] = []  # Σ coefficient · variable ≥ bound
-        n += len(self.classes)
-        for v in self.classes:
-            self.rows.append(
-                ({**{self.column[m]: 1.0 for m in problem.makers[v]}, self.place[v]: -1.0}, 0.0)
-            )
-        for node in self.nodes:
-            for v in problem.inputs(node):
-                if v in self.place:
-                    self.rows.append(({self.place[v]: 1.0, self.column[node]: -1.0}, 0.0))
-        self.size = n
-
-    def solve(self, seconds: float) -> dict[Variable, Apply] | None:
-        import time
-
-        deadline = time.perf_counter() + seconds
-        lower = np.zeros(self.size)
-        for v in self.problem.results:
-            if v in self.place:
-                lower[self.place[v]] = 1.0
-        cost = np.zeros(self.size)
-        cost[: len(self.nodes)] = [self.problem.costs[node] for node in self.nodes]
-        scale = cost.max() or 1.0
-        whole = np.zeros(self.size)
-        whole[: len(self.nodes)] = 1
-        while (left := deadline - time.perf_counter()) > 0:
-            solved = milp(
-                cost / scale,
-                integrality=whole,
-                bounds=Bounds(lower, np.ones(self.size)),
-                constraints=self.constraints(),
-                options={"time_limit": left},
-            )
-            if solved.x is None:
-                return None
-            choice = self.choice(solved.x)
-            if self.problem.order(choice) is not None:
-                return choice
-            self.cut(choice)
-        return None
-
-    def constraints(self) -> LinearConstraint:
-        entries = [(i, j, c) for i, (row, _) in enumerate(self.rows) for j, c in row.items()]
-        i, j, c = zip(*entries, strict=True)
-        places = np.array([i, j], np.int32)  # HiGHS takes no others
-        matrix = csr_array((c, places), shape=(len(self.rows), self.size))
-        return LinearConstraint(matrix, np.array([bound for _, bound in self.rows]), np.inf)
-
-    def choice(self, x: np.ndarray) -> dict[Variable, Apply]:
-        makers = self.problem.makers
-        return {v: max(makers[v], key=lambda m: x[self.column[m]]) for v in self.classes}
-
-    def cut(self, choice: Choice) -> None:
-        """Forbid the cycle in ``choice``: not all of its Applies together."""
-        cycle = _cycle(self.problem, choice)
-        self.rows.append(
-            ({self.column[choice[v]]: -1.0 for v in cycle}, 1.0 - len({choice[v] for v in cycle}))
-        )
-
-
-def _cycle(problem: Problem, choice: Choice) -> list[Variable]:
-    """Classes that need each other in a circle."""
-    done: set[Variable] = set()
-    for result in problem.results:
-        trail: dict[Variable, None] = {}
-        todo: list[tuple[Variable, bool]] = [(result, True)]
-        while todo:
-            variable, enter = todo.pop()
-            if not enter:
-                del trail[variable]
-                done.add(variable)
-            elif variable in trail:
-                listed = list(trail)
-                return listed[listed.index(variable) :]
-            elif variable not in done:
-                trail[variable] = None
-                todo.append((variable, False))
-                if problem.makers[variable]:
-                    todo += [(v, True) for v in problem.inputs(choice[variable])]
-    raise AssertionError("there is no cycle")

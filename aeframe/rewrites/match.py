@@ -65,7 +65,9 @@ def solutions(
             if pattern.output is None or view.find(node.outputs[pattern.output]) is variable:
                 yield from node_solutions(pattern, node, bound, view)
     else:
-        raise RewriteError(f"{pattern} cannot stand on the left of a rule")
+        found = pattern.match(variable, bound)
+        if found is not None:
+            yield found
 
 
 def node_solutions(

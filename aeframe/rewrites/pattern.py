@@ -27,10 +27,18 @@ SIZES, EACH = "#", "# each"  # where bindings keep the sizes, and those of each 
 
 
 class Pattern:
-    """One side of a rule, or a part of it."""
+    """One side of a rule, or a part of it. A subclass may match or build in a way of its own."""
 
     def __getitem__(self, output: int) -> Pattern:
         raise RewriteError(f"{self} has no outputs to choose from")
+
+    def match(self, variable: Variable, bound: Bindings) -> Bindings | None:
+        """The bindings under which this is ``variable``, extending ``bound``; or ``None``."""
+        raise RewriteError(f"{self} cannot stand on the left of a rule")
+
+    def build(self, bound: Bindings) -> list[Variable]:
+        """The outputs that this stands for under ``bound``."""
+        raise RewriteError(f"{self} cannot stand on the right of a rule")
 
 
 @dataclass(frozen=True)
@@ -120,6 +128,10 @@ class Prop(Pattern):
     """A hyperparameter, or with :class:`Term` ``op=`` a whole Op: bound left, used right."""
 
     name: str
+
+    def value(self, bound: Bindings) -> Any:
+        """What it is on the right; a subclass may compute with what was bound."""
+        return names_of(bound)[self.name]
 
 
 @dataclass(frozen=True)
@@ -221,7 +233,7 @@ def build(pattern: Pattern, bound: Bindings) -> list[Variable]:
             made.freeze(path)
         return [made.expression()]
     if not isinstance(pattern, Call):
-        raise RewriteError(f"{pattern} cannot stand on the right of a rule")
+        return pattern.build(bound)
     inputs = [v for arg in pattern.args for v in build(arg, bound)]
     outputs = narrow(_op(pattern.term, bound).make_node(*inputs)).outputs
     return outputs if pattern.output is None else [outputs[pattern.output]]
@@ -243,7 +255,7 @@ def names_of(bound: Bindings) -> Mapping[str, Any]:
 
 def _op(head: Term, bound: Bindings) -> Op:
     if isinstance(head.head, Prop):
-        return bound[head.head.name]
+        return head.head.value(bound)
     if head.bind is not None:
         return bound[head.bind.name]
     if not isinstance(head.head, type):
@@ -253,7 +265,7 @@ def _op(head: Term, bound: Bindings) -> Op:
 
 def _prop(given: Any, bound: Bindings) -> Any:
     if isinstance(given, Prop):
-        return names_of(bound)[given.name]
+        return given.value(bound)
     return value(given.text, names_of(bound)) if isinstance(given, Expr) else given
 
 

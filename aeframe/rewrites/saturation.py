@@ -8,7 +8,8 @@ from aesara.graph.basic import Apply, Variable
 
 from aeframe.core.cells import cells
 from aeframe.core.graph import Graph
-from aeframe.rewrites.extract import Choice, Cost, Extraction, OptimalExtraction, Problem
+from aeframe.rewrites.extract import Choice, Cost, Extraction, Problem
+from aeframe.rewrites.optimal import OptimalExtraction
 from aeframe.rewrites.passes import Pass
 from aeframe.rewrites.report import Report, Step, describe
 from aeframe.rewrites.rule import Equality, Rule, find_rule
@@ -57,7 +58,7 @@ class Saturation(Pass):
         lifted = lift(graph)
         found = saturate(lifted, rules, self.limits)
         changing = cells(graph.results) if self.training else graph.updates
-        problem = Problem.of(found.egraph, found.results, self.cost, changing)
+        problem = Problem.of(found.egraph, found.results, self.cost, changing, found.given)
         old, new = given(problem, found), self.extraction(problem)
         before, after = problem.cost(old), problem.cost(new)
         note = f"{before * 1e3:.3g} ms → {after * 1e3:.3g} ms predicted; {found.note}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from math import prod
 
 import aesara.tensor as at
 import numpy as np
@@ -20,16 +21,25 @@ from aesara.tensor.blas import BatchedDot
 from aesara.tensor.elemwise import DimShuffle, Elemwise
 from aesara.tensor.shape import Reshape
 from aesara.tensor.subtensor import Subtensor, get_idx_list
+from aesara.tensor.type import TensorType
 
+from aeframe.core.errors import ShapeError
 from aeframe.core.graph import Graph, Merger
-from aeframe.core.ops import TypedOp, require_ndim, require_size
-from aeframe.core.shapes import evaluate
+from aeframe.core.ops import TypedOp, require_ndim, require_size, tensor_like
+from aeframe.core.shapes import evaluate, shape_text
 
 
 class ElementwiseOp(TypedOp):
     """Base of what works on two tensors entry by entry, broadcast, in any order."""
 
     unordered = True
+
+    def out_types(self, a: Variable, b: Variable) -> tuple[TensorType] | None:
+        """The broadcast shape."""
+        try:
+            return tensor_like(np.broadcast_shapes(a.type.shape, b.type.shape), a, b)
+        except ValueError:
+            return None  # the body says what is wrong
 
 
 class AddOp(ElementwiseOp):
@@ -56,6 +66,10 @@ class MatMulOp(TypedOp):
         require_ndim(self, "b", b, max(a.type.ndim, 3))
         require_size(self, "b", b, b.type.ndim - 2, a.type.shape[-1])
 
+    def out_types(self, a: Variable, b: Variable) -> tuple[TensorType]:
+        """(..., i, k)."""
+        return tensor_like((*a.type.shape[:-1], b.type.shape[-1]), a, b)
+
     def body(self, a: Variable, b: Variable) -> Variable:
         """One batched product, the leading axes taken together."""
         lead = [a.shape[i] for i in range(a.type.ndim - 2)]
@@ -72,6 +86,20 @@ class ConcatOp(TypedOp):
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
+    def check(self, *parts: Variable) -> None:
+        """All have the same sizes along the other axes."""
+        for i, part in enumerate(parts):
+            require_ndim(self, f"part {i}", part, parts[0].type.ndim)
+            for axis in range(-part.type.ndim, 0):
+                if axis != self.axis:
+                    require_size(self, f"part {i}", part, axis, parts[0].type.shape[axis])
+
+    def out_types(self, *parts: Variable) -> tuple[TensorType]:
+        """The sizes along the axis together."""
+        shape = list(parts[0].type.shape)
+        shape[self.axis] = sum(p.type.shape[self.axis] for p in parts)
+        return tensor_like(shape, *parts)
+
     def body(self, *parts: Variable) -> Variable:
         """The join."""
         return at.concatenate(parts, axis=self.axis)
@@ -84,6 +112,12 @@ class SliceOp(TypedOp):
 
     def __init__(self, axis: int, start: int, stop: int) -> None:
         self.axis, self.start, self.stop = axis, start, stop
+
+    def out_types(self, x: Variable) -> tuple[TensorType]:
+        """``stop − start`` entries, as far as there are so many."""
+        shape = list(x.type.shape)
+        shape[self.axis] = len(range(shape[self.axis])[self.start : self.stop])
+        return tensor_like(shape, x)
 
     def body(self, x: Variable) -> Variable:
         """The view."""
@@ -99,6 +133,14 @@ class TransposeOp(TypedOp):
     def __init__(self, axes: Sequence[int]) -> None:
         self.axes = tuple(axes)
 
+    def check(self, x: Variable) -> None:
+        """As many axes as the Op orders."""
+        require_ndim(self, "x", x, len(self.axes))
+
+    def out_types(self, x: Variable) -> tuple[TensorType]:
+        """The sizes in the new order."""
+        return tensor_like([x.type.shape[i] for i in self.axes], x)
+
     def body(self, x: Variable) -> Variable:
         """The view."""
         return x.dimshuffle(*self.axes)
@@ -111,6 +153,19 @@ class ReshapeOp(TypedOp):
 
     def __init__(self, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)
+
+    def check(self, x: Variable) -> None:
+        """The new shape has as many entries."""
+        if None not in x.type.shape and prod(x.type.shape) != prod(self.shape):
+            raise ShapeError(
+                f"{self} cannot hold its input",
+                expected=f"{prod(self.shape)} entries",
+                got=shape_text(x.type.shape),
+            )
+
+    def out_types(self, x: Variable) -> tuple[TensorType]:
+        """The new shape."""
+        return tensor_like(self.shape, x)
 
     def body(self, x: Variable) -> Variable:
         """The view."""

@@ -27,7 +27,7 @@ from aeframe.rewrites import (
     term,
 )
 from aeframe.rewrites.condition import holds, parse
-from aeframe.rewrites.pattern import match
+from aeframe.rewrites.match import match
 
 x, w, v = Var("x", "n i"), Var("w", "i k"), Var("v", "k o")
 dense, dot = term(DenseOp), term(Dot)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
+from aesara.tensor.type import TensorType
 
-from aeframe.core.ops import TypedOp, require_ndim
+from aeframe.core.ops import TypedOp, require_ndim, tensor_like
 from aeframe.nn.ops.windows import padding_pairs
 
 
@@ -63,6 +64,12 @@ class PadKernelOp(TypedOp):
     def __init__(self, padding: tuple[tuple[int, int], tuple[int, int]]) -> None:
         self.padding = padding_pairs(padding)
 
+    def out_types(self, w: Variable) -> tuple[TensorType]:
+        """As much larger as the padding is."""
+        (top, bottom), (left, right) = self.padding
+        kh, kw, c, o = w.type.shape
+        return tensor_like((kh + top + bottom, kw + left + right, c, o), w)
+
     def body(self, w: Variable) -> Variable:
         """Zeros, with the kernel in the middle."""
         (top, bottom), (left, right) = self.padding
@@ -85,6 +92,11 @@ class MergeGroupsOp(TypedOp):
     def check(self, w: Variable) -> None:
         """A kernel."""
         require_ndim(self, "w", w, 4)
+
+    def out_types(self, w: Variable) -> tuple[TensorType]:
+        """(kh, kw, by c, o)."""
+        kh, kw, c, o = w.type.shape
+        return tensor_like((kh, kw, self.by * c, o), w)
 
     def body(self, w: Variable) -> Variable:
         """W[.., c, (g, b, o)] at [.., (b', c), (g, b, o)] where b' = b."""

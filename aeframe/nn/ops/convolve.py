@@ -15,9 +15,10 @@ from typing import Any
 import aesara.tensor as at
 from aesara.graph.basic import Variable
 from aesara.scalar.basic import upcast
+from aesara.tensor.type import TensorType
 
 from aeframe.core.errors import ArgumentError, ShapeError
-from aeframe.core.ops import TypedOp, require_ndim, require_size
+from aeframe.core.ops import TypedOp, require_ndim, require_size, tensor_like
 from aeframe.core.shapes import shape_text
 from aeframe.core.trace import current_path
 from aeframe.nn.ops.linear import BilinearOp
@@ -149,6 +150,12 @@ class Conv2DOp(_Convolution, BilinearOp):
         if b is not None:
             require_ndim(self, "b", b, 1)
             require_size(self, "b", b, 0, o)
+
+    def out_types(self, x: Variable, w: Variable, *b: Variable) -> tuple[TensorType]:
+        """(n, h', w', o)."""
+        kh, kw, _, o = w.type.shape
+        out = places(x, self.reach((kh, kw)), self.stride, self.padding)
+        return tensor_like((x.type.shape[0], *out, o), x, w, *b)
 
     def body(self, x: Variable, w: Variable, b: Variable | None = None) -> Variable:
         """A matrix product for each row of the kernel, summed."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aesara.graph.basic import Variable
+from aesara.graph.type import Type
 
-from aeframe.core.errors import ShapeError
 from aeframe.core.ops import TypedOp
-from aeframe.core.shapes import compatible, shape_text
-from aeframe.core.trace import current_path
+from aeframe.rewrites.vocabulary import AddOp
 
 
 class FusedOp(TypedOp):
     """activation(layer(x, w, b) + addend), without the addend where there is none.
 
-    x, w and b are those of the layer, which has a bias; the addend, a residual say, has the shape
-    of its output.
+    x, w and b are those of the layer, which has a bias; the addend is a residual, say.
 
     Parameters
     ----------
@@ -37,6 +35,13 @@ class FusedOp(TypedOp):
     def __init__(self, layer: TypedOp, activation: TypedOp | None = None) -> None:
         self.layer, self.activation = layer, activation
 
+    def out_types(self, *inputs: Variable) -> Sequence[Type] | None:
+        """That of the sum."""
+        made = self.layer.out_types(*inputs[:3])
+        if made is None or len(inputs) == 3:
+            return made
+        return AddOp().out_types(made[0](), inputs[3])
+
     def body(
         self, x: Variable, w: Variable, b: Variable, addend: Variable | None = None
     ) -> Variable:
@@ -48,18 +53,7 @@ class FusedOp(TypedOp):
         self, x: Variable, w: Variable, b: Variable, addend: Variable | None = None
     ) -> Variable:
         y = self.layer(x, w, b)
-        if addend is None:
-            return y
-        sizes = zip(addend.type.shape, y.type.shape, strict=False)
-        if addend.type.ndim != y.type.ndim or not all(compatible(a, s) for a, s in sizes):
-            raise ShapeError(
-                f"{self} got a wrong `addend`",
-                path=current_path(),
-                expected=shape_text(y.type.shape),
-                got=shape_text(addend.type.shape),
-                fix="add only what has the shape of the layer's output",
-            )
-        return y + addend
+        return y if addend is None else y + addend
 
     def pullback(
         self,

@@ -7,10 +7,11 @@ from typing import Any
 
 import aesara.tensor as at
 from aesara.graph.basic import Apply, Variable
+from aesara.tensor.type import TensorType
 from numpy.typing import NDArray
 
 from aeframe.core.errors import DataError, DtypeError
-from aeframe.core.ops import TypedOp, require_ndim, require_size
+from aeframe.core.ops import TypedOp, require_ndim, require_size, tensor_like
 from aeframe.core.trace import current_path
 
 
@@ -46,6 +47,10 @@ class DenseOp(BilinearOp):
         if b is not None:
             require_ndim(self, "b", b, 1)
             require_size(self, "b", b, 0, w.type.shape[1])
+
+    def out_types(self, x: Variable, w: Variable, *b: Variable) -> tuple[TensorType]:
+        """(..., o)."""
+        return tensor_like((*x.type.shape[:-1], w.type.shape[1]), x, w, *b)
 
     def body(self, x: Variable, w: Variable, b: Variable | None = None) -> Variable:
         """One matrix product; leading axes are flattened around it."""

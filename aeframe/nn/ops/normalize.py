@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import aesara.tensor as at
 from aesara.graph.basic import Variable
+from aesara.tensor.type import TensorType
 
 from aeframe.core.errors import ShapeError
-from aeframe.core.ops import TypedOp, require_ndim, require_size
+from aeframe.core.ops import TypedOp, require_ndim, require_size, tensor_like
 from aeframe.core.shapes import shape_text
 from aeframe.core.trace import current_path
 
@@ -140,6 +141,10 @@ class BatchNormOp(_Normalize):
 
 class BatchNormInferenceOp(_Normalize):
     """The same with the running statistics: x, scale, shift, mean, variance → y."""
+
+    def out_types(self, x: Variable, *parameters: Variable) -> tuple[TensorType]:
+        """That of ``x``."""
+        return tensor_like(x.type.shape, x, *parameters)
 
     def body(
         self, x: Variable, scale: Variable, shift: Variable, mean: Variable, variance: Variable

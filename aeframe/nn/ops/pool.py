@@ -8,10 +8,11 @@ from typing import Any
 import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
+from aesara.tensor.type import TensorType
 from numpy.typing import NDArray
 
 from aeframe.core.errors import ArgumentError, DtypeError
-from aeframe.core.ops import TypedOp, require_ndim
+from aeframe.core.ops import TypedOp, require_ndim, tensor_like
 from aeframe.core.trace import current_path
 from aeframe.nn.ops.windows import pad, padding_pairs, pair, places, require_fit, sizes, taps, under
 
@@ -46,6 +47,10 @@ class PoolOp(TypedOp):
                 fix="pass `x.astype('float32')`",
             )
         require_fit(self, x, self.window, self.padding)
+
+    def out_types(self, x: Variable) -> tuple[TensorType]:
+        """(n, h', w', c)."""
+        return tensor_like((x.type.shape[0], *self.out(x), x.type.shape[3]), x)
 
     def out(self, x: Variable) -> tuple[Any, Any]:
         """How many windows there are, along height and width."""
