@@ -10,16 +10,17 @@ from aeframe.rewrites.pattern import Each, Every, Expr, New, Parts, Prop, Rest, 
 from aeframe.rewrites.report import Explanation, Report, Step, describe
 from aeframe.rewrites.rule import Alternative, Definition, Equality, Rule, alternatives, find_rule
 from aeframe.rewrites.saturate import Limits, Saturated, saturate
+from aeframe.rewrites.saturation import Saturation
 from aeframe.rewrites.standard import (
     EQUALITIES,
     INFERENCE,
     INTERPRETATIONS,
     SIMPLIFICATIONS,
     explain,
+    finish,
     graph_of,
     inference,
     interpret,
-    optimize,
 )
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Rest",
     "Rule",
     "Saturated",
+    "Saturation",
     "Step",
     "Var",
     "alternatives",
@@ -58,11 +60,11 @@ __all__ = [
     "diff",
     "explain",
     "find_rule",
+    "finish",
     "graph_of",
     "inference",
     "interpret",
     "models",
-    "optimize",
     "saturate",
     "term",
 ]
