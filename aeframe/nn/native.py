@@ -23,6 +23,10 @@ FEWEST = 1 << 18
 MOST_ROWS = 1024
 # A group of fewer channels is no matrix product worth its name.
 NARROWEST = 8
+# Groups of as many channels, the same in and out, have a kernel of their own; and from how many
+# multiplications on: what else does them is slower.
+GROUPED = (1, 2, 4, 8, 16)
+FEWEST_GROUPED = 1 << 15
 # Below this many entries XLA's loops are as fast.
 SMALLEST = 1 << 14
 
@@ -77,24 +81,44 @@ def dense_gradient(node: Apply) -> Kernel | None:
 
 
 def _convolution_sizes(op: Any, x: Variable, w: Variable, y: Variable) -> tuple[int, ...] | None:
-    """The shape of a convolution of ``x`` with ``w`` that makes ``y``, as the kernels take it."""
-    kh, kw, c, o = w.type.shape
+    """The shape of a convolution, where products of matrices do it well."""
+    _, _, c, o = w.type.shape
     narrow = op.groups > 1 and min(c, o // op.groups) < NARROWEST
-    if narrow or prod(y.type.shape) * kh * kw * c < FEWEST:
+    if narrow or _multiplications(w, y) < FEWEST:
         return None
+    return _convolution_shape(op, x, w, y)
+
+
+def _convolution_shape(op: Any, x: Variable, w: Variable, y: Variable) -> tuple[int, ...]:
+    """The shape of a convolution of ``x`` with ``w`` that makes ``y``, as the kernels take it."""
+    kh, kw, _, o = w.type.shape
     (top, _), (left, _) = op.padding
     out = y.type.shape[1:3]
     return (*x.type.shape, kh, kw, o, op.groups, *op.stride, top, left, *op.dilation, *out)
 
 
+def _multiplications(w: Variable, y: Variable) -> int:
+    return prod(y.type.shape) * prod(w.type.shape[:3])
+
+
 @claim(Conv2DOp)
 def convolve(node: Apply) -> Kernel | None:
-    """A product with the patches, the bias within."""
-    x, w, *rest = node.inputs
-    sizes = _convolution_sizes(_layer(node), x, w, node.outputs[0])
+    """A product with the patches, the bias within; or, of narrow groups, sums of products."""
+    (x, w), y, op = node.inputs[:2], node.outputs[0], _layer(node)
+    if _is_grouped(op, w):
+        name, sizes = "convolve_grouped", None
+        if _multiplications(w, y) >= FEWEST_GROUPED:
+            sizes = _convolution_shape(op, x, w, y)
+    else:
+        name, sizes = "convolve", _convolution_sizes(op, x, w, y)
     if sizes is None:
         return None
-    return Kernel("convolve", tuple(range(2 + len(rest))), (*sizes, *_epilogue(node)))
+    return Kernel(name, tuple(range(len(node.inputs))), (*sizes, *_epilogue(node)))
+
+
+def _is_grouped(op: Any, w: Variable) -> bool:
+    _, _, c, o = w.type.shape
+    return op.groups > 1 and c * op.groups == o and c in GROUPED
 
 
 @claim(FusedOp)
