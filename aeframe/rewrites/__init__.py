@@ -2,7 +2,18 @@
 
 from aeframe.rewrites.diff import Diff, diff
 from aeframe.rewrites.passes import Greedy, Pass, Pipeline
-from aeframe.rewrites.pattern import Each, New, Prop, Rest, Var, term
+from aeframe.rewrites.pattern import (
+    Bindings,
+    Each,
+    New,
+    Pattern,
+    Prop,
+    Rest,
+    Var,
+    build,
+    match,
+    term,
+)
 from aeframe.rewrites.report import Explanation, Report, Step, describe
 from aeframe.rewrites.rule import Alternative, Definition, Equality, Rule, alternatives, find_rule
 from aeframe.rewrites.standard import (
@@ -21,6 +32,7 @@ __all__ = [
     "INTERPRETATIONS",
     "SIMPLIFICATIONS",
     "Alternative",
+    "Bindings",
     "Definition",
     "Diff",
     "Each",
@@ -29,6 +41,7 @@ __all__ = [
     "Greedy",
     "New",
     "Pass",
+    "Pattern",
     "Pipeline",
     "Prop",
     "Report",
@@ -37,6 +50,7 @@ __all__ = [
     "Step",
     "Var",
     "alternatives",
+    "build",
     "describe",
     "diff",
     "explain",
@@ -44,6 +58,7 @@ __all__ = [
     "graph_of",
     "inference",
     "interpret",
+    "match",
     "optimize",
     "term",
 ]

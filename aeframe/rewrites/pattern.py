@@ -24,10 +24,18 @@ Bindings = dict[str, Any]
 
 
 class Pattern:
-    """One side of a rule, or a part of it."""
+    """One side of a rule, or a part of it. A subclass may match or build in a way of its own."""
 
     def __getitem__(self, output: int) -> Pattern:
         raise RewriteError(f"{self} has no outputs to choose from")
+
+    def match(self, variable: Variable, bound: Bindings) -> Bindings | None:
+        """The bindings under which this is ``variable``, extending ``bound``; or ``None``."""
+        raise RewriteError(f"{self} cannot stand on the left of a rule")
+
+    def build(self, bound: Bindings) -> list[Variable]:
+        """The outputs that this stands for under ``bound``."""
+        raise RewriteError(f"{self} cannot stand on the right of a rule")
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,10 @@ class Prop(Pattern):
     """A hyperparameter, or with :class:`Term` ``op=`` a whole Op: bound left, used right."""
 
     name: str
+
+    def value(self, bound: Bindings) -> Any:
+        """What it is on the right; a subclass may compute with what was bound."""
+        return bound[self.name]
 
 
 @dataclass(frozen=True)
@@ -173,7 +185,7 @@ def match(pattern: Pattern, variable: Variable, bound: Bindings) -> Bindings | N
     if isinstance(pattern, Literal):
         return bound if _is_number(variable, pattern.value) else None
     if not isinstance(pattern, Call):
-        raise RewriteError(f"{pattern} cannot stand on the left of a rule")
+        return pattern.match(variable, bound)
     if variable.owner is None:
         return None
     if pattern.output is not None and variable.owner.outputs[pattern.output] is not variable:
@@ -296,7 +308,7 @@ def build(pattern: Pattern, bound: Bindings) -> list[Variable]:
             made.freeze(path)
         return [made.expression()]
     if not isinstance(pattern, Call):
-        raise RewriteError(f"{pattern} cannot stand on the right of a rule")
+        return pattern.build(bound)
     inputs = [v for arg in pattern.args for v in build(arg, bound)]
     outputs = _op(pattern.term, bound).make_node(*inputs).outputs
     return outputs if pattern.output is None else [outputs[pattern.output]]
@@ -304,10 +316,10 @@ def build(pattern: Pattern, bound: Bindings) -> list[Variable]:
 
 def _op(head: Term, bound: Bindings) -> Op:
     if isinstance(head.head, Prop):
-        return bound[head.head.name]
+        return head.head.value(bound)
     if not isinstance(head.head, type):
         return head.head
-    props = {k: bound[v.name] if isinstance(v, Prop) else v for k, v in head.props}
+    props = {k: v.value(bound) if isinstance(v, Prop) else v for k, v in head.props}
     return head.head(**props)
 
 

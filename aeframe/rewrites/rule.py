@@ -60,8 +60,10 @@ class Rule:
     def apply(self, node: Apply) -> list[Variable] | None:
         """What takes the place of the outputs of ``node``, or ``None`` where it does not match."""
         found = self.matches(node)
-        if found is None:
-            return None
+        return None if found is None else self.build(node, found)
+
+    def build(self, node: Apply, found: Bindings) -> list[Variable]:
+        """The right side under ``found``, one variable for each output of ``node``."""
         sides = self.right if isinstance(self.right, tuple) else (self.right,)
         made = [v for side in sides for v in build(side, found)]
         if len(made) != len(node.outputs):
