@@ -30,6 +30,7 @@ from aeframe.rewrites import Equality as Equality
 from aeframe.rewrites import diff as diff
 
 if TYPE_CHECKING:
+    from aeframe import automl as automl
     from aeframe import causal as causal
     from aeframe import circuits as circuits
     from aeframe import distributions as distributions
@@ -73,7 +74,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = ("causal", "circuits", "distributions", "gp", "infer", "nn", "prob", "train")
+_ROOMS = ("automl", "causal", "circuits", "distributions", "gp", "infer", "nn", "prob", "train")
 _HOMES = {
     "AUC": "train",
     "Accuracy": "train",

@@ -158,7 +158,8 @@ class Grow(Pass):
         updates = {
             parts.became.get(c, c): v for c, v in zip(graph.updates, results[n:], strict=True)
         }
-        updates = {c: v for c, v in updates.items() if c is not v}
+        lost = set(cells(graph.outputs)).difference(cells(results[:n]))
+        updates = {c: v for c, v in updates.items() if c is not v and c not in lost}
         updates |= {c: v for c, v in trace.updates.items() if c not in before}
         grown = Graph(graph.inputs, tuple(results[:n]), updates, graph.names)
         old, new = describe(place.node.outputs[0]), ", ".join(map(describe, made))

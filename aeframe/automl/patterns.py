@@ -20,6 +20,7 @@ from aeframe.core import Parameter, State
 from aeframe.core.cells import Cell, Initializer
 from aeframe.core.errors import StateError
 from aeframe.core.module import Module
+from aeframe.core.structure import walk
 from aeframe.core.trace import calling
 from aeframe.nn.ops import (
     ActivationOp,
@@ -88,10 +89,14 @@ class Parts:
         return made
 
     def layer(self, make: Callable[[], Module], *inputs: Variable) -> Variable:
-        """A new layer on ``inputs``."""
+        """A new layer on ``inputs``; its cells have values at once, for rules that come next."""
         layer = self.next(make)
         with calling(self.owner, self.path):
-            return layer(*inputs)
+            y = layer(*inputs)
+        for path, cell in walk(layer):
+            if isinstance(cell, Cell):
+                cell.initialize(self.owner.seed, f"{self.path}.made[{self.used - 1}]{path}")
+        return y
 
 
 def _array(source: Cell) -> np.ndarray[Any, Any]:

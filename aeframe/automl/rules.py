@@ -170,7 +170,9 @@ SKIP = Alternative(
     term(DenseOp)(_block, _u, _c),
     term(DenseOp)(term(at.add)(x, _rebuilt), _u, _c),
 )
-WITHOUT_LAYER = Alternative("without layer", _block, x)
+WITHOUT_LAYER = Alternative(
+    "without layer", term(DenseOp)(_block, _u, _c), term(DenseOp)(x, _u, _c)
+)
 WITHOUT_BLOCK = Alternative(
     "without block", term(at.add)(x, term(DenseOp)(Var("h"), Var("u"), _c)), x
 )

@@ -1,0 +1,29 @@
+"""AutoML: growth rules on typed graphs, and the search over them."""
+
+from aeframe.automl.copies import reinitialize, twin
+from aeframe.automl.grow import Grow, Place, grow, key, places, require_alternatives
+from aeframe.automl.patterns import Chain, Computed, Inserted, Made
+from aeframe.automl.rules import ARCHITECTURE, PRESERVING, RULES, TRAINING
+from aeframe.automl.training import Training, TrainingOp, training_of
+
+__all__ = [
+    "ARCHITECTURE",
+    "PRESERVING",
+    "RULES",
+    "TRAINING",
+    "Chain",
+    "Computed",
+    "Grow",
+    "Inserted",
+    "Made",
+    "Place",
+    "Training",
+    "TrainingOp",
+    "grow",
+    "key",
+    "places",
+    "reinitialize",
+    "require_alternatives",
+    "training_of",
+    "twin",
+]
