@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from aeframe import nn as nn
     from aeframe import prob as prob
     from aeframe import train as train
+    from aeframe.automl import AutoML as AutoML
     from aeframe.distributions import Bernoulli as Bernoulli
     from aeframe.distributions import HalfNormal as HalfNormal
     from aeframe.distributions import Normal as Normal
@@ -103,6 +104,7 @@ _HOMES = {
     "Bernoulli": "distributions",
     "HalfNormal": "distributions",
     "Normal": "distributions",
+    "AutoML": "automl",
     "GP": "gp",
     "KernelSearch": "gp",
     "Enumeration": "infer",

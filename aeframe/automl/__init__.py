@@ -3,7 +3,9 @@
 from aeframe.automl.copies import reinitialize, twin
 from aeframe.automl.grow import Grow, Place, grow, key, places, require_alternatives
 from aeframe.automl.patterns import Chain, Computed, Inserted, Made
+from aeframe.automl.result import AutoMLResult, Candidate, Move
 from aeframe.automl.rules import ARCHITECTURE, PRESERVING, RULES, TRAINING
+from aeframe.automl.search import AutoML
 from aeframe.automl.training import Training, TrainingOp, training_of
 
 __all__ = [
@@ -11,11 +13,15 @@ __all__ = [
     "PRESERVING",
     "RULES",
     "TRAINING",
+    "AutoML",
+    "AutoMLResult",
+    "Candidate",
     "Chain",
     "Computed",
     "Grow",
     "Inserted",
     "Made",
+    "Move",
     "Place",
     "Training",
     "TrainingOp",

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 from aesara.graph.basic import Apply, Variable
 
-from aeframe.automl.patterns import PARTS, Made, Parts
-from aeframe.core import cells
+from aeframe.automl.patterns import PARTS, Chain, Inserted, Made, Parts
+from aeframe.core import Parameter, State, cells
 from aeframe.core.arguments import count
 from aeframe.core.cells import Cell
 from aeframe.core.errors import ArgumentError, RewriteError
@@ -77,30 +77,28 @@ def places(graph: Graph, rules: Sequence[Rule]) -> Iterator[tuple[Rule, int, Pla
 def _is_alone(place: Place, users: Mapping[Variable, Sequence[Apply | None]]) -> bool:
     """Whether what the rule replaces has no other use."""
     inside = set(place.inside())
-    replaced = [place.bound[name] for name in _sources(place.rule)]
-    if not all(isinstance(v, Cell) and set(users[v]) <= inside for v in replaced):
+    sides = place.rule.right if isinstance(place.rule.right, tuple) else (place.rule.right,)
+    replaced = [v for side in sides for v in _replaced(side, place.bound)]
+    if not all(isinstance(v, Cell) and len(users[v]) == 1 for v in replaced):
         return False
     inner = inside - {place.node}
     return all(set(users[v]) <= inside for node in inner for v in node.outputs)
 
 
-def _sources(rule: Rule) -> list[str]:
-    """The variables whose values the right side's new parameters are made of."""
-    todo: list[Any] = list(rule.right) if isinstance(rule.right, tuple) else [rule.right]
-    found: dict[str, None] = {}
-    each: set[str] = set()
-    while todo:
-        pattern = todo.pop()
-        if isinstance(pattern, Made):
-            found.update(dict.fromkeys(v.name for v in pattern.sources))
-        elif isinstance(pattern, Call):
-            todo.extend(pattern.args)
-        elif isinstance(pattern, Each):
-            todo.append(pattern.body)
-            each.add(pattern.item.name)
-        else:
-            todo.extend(v for v in vars(pattern).values() if isinstance(v, Pattern))
-    return [name for name in found if name not in each]
+def _replaced(pattern: Pattern, bound: Bindings) -> Iterator[Variable]:
+    """The variables that the right side puts new cells in the place of."""
+    if isinstance(pattern, Made):
+        yield from (bound[v.name] for v in pattern.sources if v.name in bound)
+    elif isinstance(pattern, Each):
+        yield from bound[pattern.over] if isinstance(pattern.body, Made) else ()
+    elif isinstance(pattern, Chain):
+        if pattern.value is not None:
+            inputs = (v for node, _ in bound[pattern.name] for v in node.inputs)
+            yield from (v for v in inputs if isinstance(v, Parameter | State))
+        yield from _replaced(pattern.inner, bound)
+    elif isinstance(pattern, Call | Inserted):
+        for arg in pattern.args if isinstance(pattern, Call) else (pattern.x,):
+            yield from _replaced(arg, bound)
 
 
 class Grow(Pass):
@@ -147,8 +145,10 @@ class Grow(Pass):
     def _apply(self, graph: Graph, place: Place) -> tuple[Graph, Report]:
         trace = current_trace()
         assert trace is not None
-        rng = np.random.default_rng([self.seed, zlib.crc32(self.rule.encode()), self.place])
-        parts = Parts(self, self._path(trace.stack), rng, self.made)
+        path = self._path(trace.stack)
+        drawn = zlib.crc32(f"{path} {self.rule} {self.place}".encode())
+        rng = np.random.default_rng([self.seed, drawn])
+        parts = Parts(self, path, rng, self.made)
         before = set(trace.updates)
         made = place.rule.build(place.node, {**place.bound, PARTS: parts})
         replace = dict(zip(place.node.outputs, made, strict=True))
@@ -182,6 +182,9 @@ class Grow(Pass):
             same.tag.path = getattr(old.tag, "path", None)
             for a, b in zip(old.outputs, same.outputs, strict=True):
                 replace.setdefault(a, b)
+        for node in new:
+            if not getattr(node.tag, "path", None):
+                node.tag.path = place.path
 
 
 def grow(model: M, lineage: Sequence[tuple[str, int]], seed: int = 0) -> M:
