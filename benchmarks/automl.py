@@ -1,4 +1,4 @@
-"""AutoML on digits: a table of all small networks of a space, and how soon a search gets to its top.
+"""AutoML on digits: a table of all networks of a space, and how soon a search is at its top.
 
     python benchmarks/automl.py table [--work FILE] [--json FILE]
     python benchmarks/automl.py search [--seeds 10] [--json FILE] [--picture FILE]
@@ -29,7 +29,7 @@ from aeframe.nn.ops import DenseOp
 RESULTS = Path(__file__).parent / "results"
 ROWS, BATCH, EPOCHS, SEEDS = 1000, 64, 30, 3
 RATES = (1e-3, 3e-3, 9e-3, 2.7e-2)
-WIDEST, HIDDEN = 64, 2
+NARROWEST, WIDEST, HIDDEN = 16, 64, 2
 RULES = (
     *("wider", "deeper", "skip connection", "dropout", "layer normalization"),
     *("learning rate up", "learning rate down"),
@@ -68,7 +68,9 @@ def is_within(graph: Graph) -> bool:
     layers = [n for n in toposort(graph.outputs) if isinstance(n.op, DenseOp)]
     widths = [n.outputs[0].type.shape[-1] for n in layers[:-1]]
     rate = automl.training_of(graph).learning_rate
-    return 1 <= len(widths) <= HIDDEN and 16 <= min(widths) and max(widths) <= WIDEST and rate in RATES
+    if not 1 <= len(widths) <= HIDDEN or rate not in RATES:
+        return False
+    return min(widths) >= NARROWEST and max(widths) <= WIDEST
 
 
 def space() -> Iterator[tuple[str, list[tuple[str, int]], Graph]]:

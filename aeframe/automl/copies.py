@@ -38,10 +38,10 @@ def _twin(value: Any, known: dict[int, Any]) -> Any:
         known[id(value)] = made = _cell(value)
         return made
     if isinstance(value, Structure):
-        known[id(value)] = made = value.__class__.__new__(value.__class__)
+        known[id(value)] = other = value.__class__.__new__(value.__class__)
         for name, part in value.fields().items():
-            object.__setattr__(made, name, _twin(part, known))
-        return made
+            object.__setattr__(other, name, _twin(part, known))
+        return other
     if isinstance(value, dict):
         return {k: _twin(v, known) for k, v in value.items()}
     if type(value) in (list, tuple):

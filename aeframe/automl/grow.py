@@ -49,10 +49,9 @@ class Place:
 
 
 def _between(outputs: Sequence[Variable], bound: Bindings) -> list[Apply]:
-    stop: list[Variable] = []
-    for value in bound.values():
-        stop.extend(v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, Variable))
-    return toposort(outputs, stop)
+    """The Applies from the variables that a pattern has bound to ``outputs``."""
+    groups = (value if isinstance(value, tuple) else (value,) for value in bound.values())
+    return toposort(outputs, [v for group in groups for v in group if isinstance(v, Variable)])
 
 
 def places(graph: Graph, rules: Sequence[Rule]) -> Iterator[tuple[Rule, int, Place]]:

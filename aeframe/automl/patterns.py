@@ -72,7 +72,7 @@ class Parts:
         dtype: str | None = None,
         init: Initializer | None = None,
     ) -> Variable:
-        """A new cell with ``value(rng, shape, *arrays of the sources)``, of the first one's kind."""
+        """A new cell, ``value(rng, shape, *arrays)`` of the sources; of the first one's kind."""
         first = sources[0] if sources else None
 
         def make() -> Parameter | State:
@@ -131,7 +131,8 @@ class Made(Pattern):
 
     def build(self, bound: Bindings) -> list[Variable]:
         """The parameter; in the place of the first source, if there is one."""
-        shape = tuple(int(name) if name.isdigit() else bound["#"][name] for name in self.dims.split())
+        sizes = bound.get("#", {})
+        shape = tuple(int(d) if d.isdigit() else sizes[d] for d in self.dims.split())
         dtype = None if self.like is None else bound[self.like.name].type.dtype
         sources = [bound[v.name] for v in self.sources]
         return [bound[PARTS].cell(self.value, sources, shape, dtype, self.init)]
@@ -168,8 +169,8 @@ THROUGH: Mapping[type[Op], int] = {
 class Chain(Pattern):
     """Any number of Applies that keep the features as they are, the lowest one on ``inner``.
 
-    Activations, dropout, normalization and pooling. On the right they come again, on another ``inner``;
-    ``value`` says what becomes of their cells that have one entry for each feature.
+    Activations, dropout, normalization and pooling. On the right they come again, on another
+    ``inner``; ``value`` says what becomes of their cells that have one entry for each feature.
     """
 
     name: str

@@ -135,9 +135,7 @@ class AutoMLResult:
         best = by[self.best.number]
         ax.plot(best.cost, best.score, "o", ms=7, color="C0")
         text = f"{best.change()}\n{best.parameters:,} parameters"
-        ax.annotate(
-            text, (best.cost, best.score), (-6, 14), textcoords="offset points", ha="right"
-        )
+        ax.annotate(text, (best.cost, best.score), (-6, 14), textcoords="offset points", ha="right")
         ax.set(xlabel="epochs trained", ylabel="validation loss", yscale="log")
         ax.spines[["top", "right"]].set_visible(False)
         return ax

@@ -59,7 +59,7 @@ def shared_out(rng: Rng, shape: object, u: Array) -> Array:
 def eye(rng: Rng, shape: tuple[int, ...]) -> Array:
     """The identity; in the middle of a kernel, if there are axes of space."""
     made = np.zeros(shape)
-    made[(*(s // 2 for s in shape[:-2]),)] = np.eye(*shape[-2:])
+    made[(*(s // 2 for s in shape[:-2]),)] = np.eye(shape[-2], shape[-1])
     return made
 
 
@@ -119,7 +119,9 @@ _PAIRS = {
     " convolution": (Conv2DOp, Conv2DOp),
     " last convolution": (Conv2DOp, DenseOp),
 }
-WIDER = tuple(_width(f"wider{n}", pair, twice, shared_out, "h <= 512") for n, pair in _PAIRS.items())
+WIDER = tuple(
+    _width(f"wider{n}", pair, twice, shared_out, "h <= 512") for n, pair in _PAIRS.items()
+)
 NARROWER = tuple(
     _width(f"narrower{n}", pair, halved, halved_in, "h >= 4") for n, pair in _PAIRS.items()
 )
@@ -241,13 +243,15 @@ def _ring(by: int) -> Any:
 
 
 def _kernel(name: str, value: Any, by: int, where: str, padding: Any) -> Rule:
-    kept = {"stride": Prop("stride"), "dilation": (1, 1), "groups": Prop("groups")}
+    kept: dict[str, Any] = {"stride": Prop("stride"), "dilation": (1, 1), "groups": Prop("groups")}
     w = Var("w", "a b i o")
     fixed = None if isinstance(padding, Prop) else _ring(by)(padding)
     return Alternative(
         name,
         term(Conv2DOp, padding=padding, **kept)(x, w, _c),
-        term(Conv2DOp, padding=fixed or Computed("padding", _ring(by)), **kept)(x, Made(value, (w,)), _c),
+        term(Conv2DOp, padding=fixed or Computed("padding", _ring(by)), **kept)(
+            x, Made(value, (w,)), _c
+        ),
         where,
     )
 
@@ -296,7 +300,9 @@ TRAINING = (
     _training("weight decay", optimizer=("Adam", "Adam"), weight_decay=(0.0, 0.01)),
     _training("without weight decay", weight_decay=(0.01, 0.0)),
     *(
-        _training(f"{a} to {b}", optimizer=(a, b), learning_rate=(None, _times("learning_rate", by)))
+        _training(
+            f"{a} to {b}", optimizer=(a, b), learning_rate=(None, _times("learning_rate", by))
+        )
         for a, b, by in (
             *(("Adam", "SGD", 10.0), ("SGD", "Adam", 0.1)),
             *(("Adam", "RMSprop", 1.0), ("RMSprop", "Adam", 1.0)),

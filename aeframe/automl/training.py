@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from aesara.graph.basic import Variable
@@ -10,9 +9,8 @@ from aesara.graph.basic import Variable
 from aeframe.core.arguments import count, is_number
 from aeframe.core.errors import ArgumentError, StateError, UnknownNameError, nearest
 from aeframe.core.graph import Graph
-from aeframe.core.module import Module
 from aeframe.core.ops import TypedOp
-from aeframe.rewrites import INFERENCE, Definition, Pass, Prop, Report, Step, Var, graph_of, term
+from aeframe.rewrites import INFERENCE, Definition, Pass, Prop, Report, Step, Var, term
 from aeframe.train import SGD, Adam, AdamW, Lion, Optimizer, RMSprop
 
 OPTIMIZERS: dict[str, Any] = {
@@ -87,8 +85,9 @@ class Training(Pass):
                 f"rules know no optimizer {optimizer!r}",
                 fix=nearest(str(optimizer), list(OPTIMIZERS)),
             )
-        for name, value, low in (("learning_rate", learning_rate, True), ("weight_decay", weight_decay, False)):
-            if not is_number(value) or value < 0 or (low and value == 0):
+        positive = {"learning_rate": learning_rate, "weight_decay": weight_decay}
+        for name, value in positive.items():
+            if not is_number(value) or value < 0 or (value == 0 and name == "learning_rate"):
                 raise ArgumentError(f"`{name}` is a positive number", got=repr(value))
         self.optimizer, self.learning_rate = optimizer, float(learning_rate)
         self.weight_decay, self.batch_size = float(weight_decay), count("batch_size", batch_size)

@@ -111,7 +111,7 @@ def trainable(model: Module, setting: Setting) -> Module:
 def train(setting: Setting, task: Task) -> tuple[list[float], bytes]:
     """The validation loss of each epoch so far, and the checkpoint at the end."""
     model = child(setting, task.lineage, task.known, None if task.own else task.parent)
-    trainer: Trainer = trainable(model, setting)._trainer  # type: ignore[attr-defined]
+    trainer: Trainer = trainable(model, setting)._trainer
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "checkpoint")
         if task.own:

@@ -69,7 +69,6 @@ def test_the_model_is_the_one_that_was_scored(whole):
 
 
 def test_children_begin_where_their_parents_are(whole):
-    x, y = data()
     for c in whole.candidates:
         kept = c.new and all(m.rule in ("wider", "deeper") for m in c.moves[-c.new :])
         if kept and c.curve:
