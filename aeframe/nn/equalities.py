@@ -12,6 +12,7 @@ from aesara.graph.basic import Apply, Variable
 from aesara.tensor.math import Dot
 
 from aeframe.nn.ops import (
+    ActivationOp,
     AttentionOp,
     AvgPool2DOp,
     BatchNormInferenceOp,
@@ -65,7 +66,7 @@ pair = term(ElementwiseOp, bind=Prop("op"))
 moves: dict[str, Any] = {name: Prop(name) for name in ("stride", "padding", "dilation")}
 window: dict[str, Any] = {name: Prop(name) for name in ("window", "stride", "padding")}
 average, largest = term(AvgPool2DOp, **window), term(MaxPool2DOp, **window)
-active = term(ReluOp, bind=Prop("active"))
+active = term(ActivationOp, bind=Prop("active"))
 pool = term(PoolOp, bind=Prop("pool"))
 
 

@@ -4,9 +4,23 @@ from aeframe.rewrites.diff import Diff, diff
 from aeframe.rewrites.egraph import EGraph
 from aeframe.rewrites.enumerate import models
 from aeframe.rewrites.extract import Extraction, GreedyExtraction, Problem
+from aeframe.rewrites.match import match
 from aeframe.rewrites.optimal import OptimalExtraction
 from aeframe.rewrites.passes import Greedy, Pass, Pipeline
-from aeframe.rewrites.pattern import Each, Every, Expr, New, Parts, Prop, Rest, Var, term
+from aeframe.rewrites.pattern import (
+    Bindings,
+    Each,
+    Every,
+    Expr,
+    New,
+    Parts,
+    Pattern,
+    Prop,
+    Rest,
+    Var,
+    build,
+    term,
+)
 from aeframe.rewrites.report import Explanation, Report, Step, describe
 from aeframe.rewrites.rule import Alternative, Definition, Equality, Rule, alternatives, find_rule
 from aeframe.rewrites.saturate import Limits, Saturated, saturate
@@ -29,6 +43,7 @@ __all__ = [
     "INTERPRETATIONS",
     "SIMPLIFICATIONS",
     "Alternative",
+    "Bindings",
     "Definition",
     "Diff",
     "EGraph",
@@ -45,6 +60,7 @@ __all__ = [
     "OptimalExtraction",
     "Parts",
     "Pass",
+    "Pattern",
     "Pipeline",
     "Problem",
     "Prop",
@@ -56,6 +72,7 @@ __all__ = [
     "Step",
     "Var",
     "alternatives",
+    "build",
     "describe",
     "diff",
     "explain",
@@ -64,6 +81,7 @@ __all__ = [
     "graph_of",
     "inference",
     "interpret",
+    "match",
     "models",
     "saturate",
     "term",

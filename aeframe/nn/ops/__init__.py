@@ -2,6 +2,7 @@
 
 from aeframe.nn.ops import xla as xla
 from aeframe.nn.ops.activations import (
+    ActivationOp,
     EluOp,
     GeluOp,
     LeakyReluOp,
@@ -69,6 +70,7 @@ from aeframe.nn.ops.regularize import (
 )
 
 __all__ = [
+    "ActivationOp",
     "AttentionOp",
     "AvgPool2DOp",
     "BatchNormInferenceOp",

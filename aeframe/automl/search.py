@@ -1,0 +1,339 @@
+"""The search: children of the best model race by successive halving, the winner goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from aeframe.automl.copies import twin
+from aeframe.automl.grow import Grow, key, places, require_alternatives
+from aeframe.automl.result import AutoMLResult, Candidate, Move
+from aeframe.automl.rules import RULES
+from aeframe.automl.training import Training
+from aeframe.automl.worker import Setting, Task, child, lowered, packed, train, trainable
+from aeframe.backends import Backend
+from aeframe.core.arguments import count
+from aeframe.core.errors import ArgumentError, DataError, FileError
+from aeframe.core.files import write_atomically
+from aeframe.core.graph import Graph
+from aeframe.core.module import Module
+from aeframe.core.progress import progress_bar
+from aeframe.rewrites import Rule
+from aeframe.train.history import short
+
+
+class AutoML:
+    """Search over the models that rules lead to, from one model on.
+
+    In each round, children of the best model so far are drawn: one rule at one place or several,
+    their weights inherited. They and the model itself, unchanged, are trained for ``rung``
+    epochs; the better half for as many more as it has had, and so on until one is left.
+
+    Parameters
+    ----------
+    model
+        Where the search begins; it is not changed. A pass :class:`Training` says how it is
+        trained at first.
+    rules
+        Alternatives, or their names.
+    objective
+        The loss, ``loss(prediction, target, weight=None)``; its mean on the validation data is
+        the score.
+    budget
+        Epochs to train in all.
+    children, rung
+        How many children race in a round, and the epochs of the first heat.
+    moves
+        The most rules that lead to a child at once.
+    within
+        ``within(graph)`` says whether a model is one to consider.
+    folder
+        Where training is kept: a search that was killed goes on from there, with the same result.
+    seed
+        Of everything that is drawn.
+    jobs
+        How many candidates train at once, as joblib counts; by default what
+        ``joblib.parallel_config`` says, which can also name Dask or another backend of joblib.
+    backend
+        That models are trained on.
+
+    Raises
+    ------
+    ArgumentError
+        When an argument is of the wrong kind.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        rules: Sequence[Rule | str] = RULES,
+        objective: Callable[..., Any] | None = None,
+        budget: int = 200,
+        *,
+        children: int = 7,
+        rung: int = 1,
+        moves: int = 2,
+        within: Callable[[Graph], bool] | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+        jobs: int | None = None,
+        backend: str | Backend | None = None,
+    ) -> None:
+        if not isinstance(model, Module):
+            raise ArgumentError("not a model", expected="a Module", got=repr(model))
+        if not callable(objective):
+            raise ArgumentError(
+                "the objective is a loss",
+                expected="objective=nn.softmax_cross_entropy",
+                got=repr(objective),
+            )
+        self.model, self.objective = model, objective
+        self.rules = require_alternatives(rules)
+        self.budget, self.children = count("budget", budget), count("children", children)
+        self.rung, self.moves = count("rung", rung), count("moves", moves)
+        self.within = within or (lambda graph: True)
+        self.folder = None if folder is None else Path(folder)
+        self.seed, self.jobs, self.backend = count("seed", seed, 0), jobs, backend
+
+    def fit(
+        self,
+        *data: Any,
+        validation_data: Sequence[Any] | None = None,
+        validation_split: float = 0.2,
+        progress: bool = True,
+    ) -> AutoMLResult:
+        """Search on ``(x, ..., y)``.
+
+        Parameters
+        ----------
+        validation_data
+            ``(x, ..., y)`` to score on; by default a share of the last rows.
+        validation_split
+            That share.
+        progress
+            Whether to show a bar, where there is a terminal.
+
+        Raises
+        ------
+        DataError
+            When there are no rows, or the arrays differ in length.
+        FileError
+            When ``folder`` holds another search, or cannot be written.
+        """
+        setting = self._setting(data, validation_data, validation_split)
+        race = _Race(self, setting, Memory.of(self, setting))
+        with progress_bar(self.budget, "AutoML", "epoch", progress) as bar:
+            race.run(bar)
+        best = race.best
+        model = child(setting, best.lineage, len(best.lineage), best.checkpoint)
+        found = tuple(race.candidates)
+        return AutoMLResult(trainable(model, setting), best, found, tuple(race.trace), race.spent)
+
+    def _setting(self, data: Sequence[Any], given: Any, split: float) -> Setting:
+        arrays = _arrays(data, self.model.find_dtype())
+        if given is None:
+            rows = len(arrays[-1])
+            first = rows - int(rows * split) if 0 < split < 1 else rows
+            if not 0 < first < rows:
+                raise DataError(
+                    "there are no rows to validate on",
+                    got=f"{rows} rows, validation_split={split}",
+                    fix="give a share between 0 and 1, or `validation_data`",
+                )
+            arrays, valid = [a[:first] for a in arrays], [a[first:] for a in arrays]
+        else:
+            valid = _arrays(given, self.model.find_dtype())
+        model = twin(self.model)
+        if not any(isinstance(p, Training) for p in model.passes):
+            model = model.with_pass(Training())
+        model(*(a[:1] for a in arrays[:-1]))
+        model.init(self.seed)
+        classes = tuple({type(part): None for part in model.modules().values()})
+        return Setting(
+            packed(model), classes, tuple(arrays), tuple(valid), self.objective, self.backend,
+            self.seed,
+        )  # fmt: skip
+
+
+def _arrays(data: Sequence[Any], dtype: str) -> list[Any]:
+    """``(x, ..., y)`` as arrays; those of floating type in the dtype of the model."""
+    if len(data) < 2:
+        raise DataError("a search needs inputs and a target", fix="fit(x, y)")
+    arrays = [np.asarray(a) for a in data]
+    lengths = {len(a) if a.ndim else 0 for a in arrays}
+    if len(lengths) != 1 or lengths == {0}:
+        raise DataError(
+            "inputs and target have no rows, or not the same number",
+            got=", ".join(str(a.shape) for a in arrays),
+        )
+    return [a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays]
+
+
+class Memory:
+    """What has been trained, on disk if there is a folder: a file for each heat of a candidate.
+
+    Everything else about a search follows from its seed, so that it is simply run again.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    @classmethod
+    def of(cls, search: AutoML, setting: Setting) -> Memory:
+        """That of a search, after looking whether the folder is this search's."""
+        memory = cls(search.folder)
+        if search.folder is None:
+            return memory
+        names = ("children", "rung", "moves", "seed")
+        data = sha256(setting.base)
+        for array in (*setting.data, *setting.validation):
+            data.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+        identity = {
+            **{name: getattr(search, name) for name in names},
+            "rules": [r.name for r in search.rules],
+            "objective": getattr(search.objective, "__qualname__", repr(search.objective)),
+            "model and data": data.hexdigest(),
+        }
+        memory.claim(identity)
+        return memory
+
+    def claim(self, identity: dict[str, Any]) -> None:
+        """Write what this is a search for, or compare with what is there."""
+        assert self.folder is not None
+        path = self.folder / "search.json"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            known = json.loads(path.read_text()) if path.exists() else None
+        except (OSError, ValueError) as error:
+            raise FileError(f"the folder cannot be used: {error}", path=str(path)) from error
+        if known is None:
+            write_atomically(path, json.dumps(identity).encode())
+        elif known != identity:
+            differing = [k for k in identity if known.get(k) != identity[k]]
+            raise FileError(
+                "the folder holds another search",
+                path=str(self.folder),
+                got="other " + ", ".join(differing),
+                fix="choose another folder, or call `fit` as it was called then",
+            )
+
+    def _path(self, number: int, epochs: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{number:04d}-{epochs}.checkpoint"
+
+    def recall(self, number: int, epochs: int) -> tuple[list[float], bytes] | None:
+        """The curve and the checkpoint of a heat, if it was run."""
+        if self.folder is None or not self._path(number, epochs).exists():
+            return None
+        from aeframe.train.checkpoint import Checkpoint
+
+        path = self._path(number, epochs)
+        curve = Checkpoint.read(path).training["logs"]["val_loss"]
+        return [float(v) for v in curve], path.read_bytes()
+
+    def keep(self, number: int, epochs: int, checkpoint: bytes) -> None:
+        """Write a heat's checkpoint, atomically."""
+        if self.folder is not None:
+            write_atomically(self._path(number, epochs), checkpoint)
+
+
+class _Race:
+    """One search: candidates so far, what they cost, and the best of them."""
+
+    def __init__(self, search: AutoML, setting: Setting, memory: Memory) -> None:
+        self.search, self.setting, self.memory = search, setting, memory
+        self.rng = np.random.default_rng(search.seed)
+        graph = lowered(child(setting, (), 0, None), setting)
+        self.candidates = [Candidate(0, None, (), 0, key(graph), graph)]
+        self.seen = {self.candidates[0].key}
+        self.trace: list[tuple[int, int]] = []
+        self.spent = 0
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate of the lowest score; the first of those that are equal."""
+        return min(self.candidates, key=lambda c: (c.score, c.number))
+
+    def run(self, bar: Any) -> None:
+        """Rounds until the budget is spent, or nothing new can be reached."""
+        self.heat(self.candidates, self.search.rung, bar)
+        while True:
+            parent, group = self._round()
+            if not group or not self._halve([parent, *group], bar):
+                return
+
+    def _round(self) -> tuple[Candidate, list[Candidate]]:
+        """The best candidate that has children which were not seen yet, and some of them."""
+        for parent in sorted(self.candidates, key=lambda c: (c.score, c.number)):
+            if parent.checkpoint is not None:
+                group = list(islice(self.children(parent), self.search.children))
+                if group:
+                    return parent, group
+        return self.best, []
+
+    def _halve(self, group: list[Candidate], bar: Any) -> bool:
+        """Train, keep the better half, double the epochs; whether the budget sufficed."""
+        epochs = self.search.rung
+        while len(group) > 1:
+            if not self.heat(group, epochs, bar):
+                return False
+            group = sorted(group, key=lambda c: (c.score, c.number))[: len(group) // 2]
+            epochs *= 2
+        return True
+
+    def children(self, parent: Candidate) -> Iterator[Candidate]:
+        """Models of some moves more, in random order, each structure once; built when asked for."""
+        for _ in range(20 * self.search.children):
+            graph, moves = parent.graph, list[Move]()
+            for _ in range(int(self.rng.integers(1, self.search.moves + 1))):
+                listed = [(r, i, p.path) for r, i, p in places(graph, self.search.rules)]
+                if not listed:
+                    break
+                rule, place, path = listed[int(self.rng.integers(len(listed)))]
+                grown, _ = Grow(rule, place, self.search.seed)(graph)
+                if not self.search.within(grown):
+                    break
+                graph = grown
+                moves.append(Move(rule.name, place, path))
+            name = key(graph)
+            if moves and name not in self.seen:
+                self.seen.add(name)
+                made = Candidate(
+                    len(self.candidates), parent.number, (*parent.moves, *moves), len(moves), name,
+                    graph, parent.checkpoint,
+                )  # fmt: skip
+                self.candidates.append(made)
+                yield made
+
+    def heat(self, group: Sequence[Candidate], epochs: int, bar: Any) -> bool:
+        """Train each for ``epochs`` more, if the budget suffices; whether it does."""
+        if self.spent + epochs * len(group) > self.search.budget:
+            return False
+        goals = {c.number: len(c.curve) + epochs for c in group}
+        known = {n: self.memory.recall(n, goal) for n, goal in goals.items()}
+        tasks = [self._task(c, goals[c.number]) for c in group if known[c.number] is None]
+        run = Parallel(n_jobs=self.search.jobs, return_as="generator")
+        trained = run(delayed(train)(self.setting, task) for task in tasks)
+        for c in group:
+            curve, checkpoint = known[c.number] or next(trained)
+            if known[c.number] is None:
+                self.memory.keep(c.number, goals[c.number], checkpoint)
+            self.spent += epochs
+            c.curve, c.checkpoint, c.cost = tuple(curve), checkpoint, self.spent
+            best = self.best
+            if not self.trace or self.trace[-1][1] != best.number:
+                self.trace.append((self.spent, best.number))
+            bar.update(epochs)
+            bar.set_postfix_str(f"{best.change()}, {short(best.score)}", refresh=False)
+        return True
+
+    def _task(self, c: Candidate, epochs: int) -> Task:
+        return Task(c.lineage, len(c.lineage) - c.new, c.inherited, c.checkpoint, epochs)
