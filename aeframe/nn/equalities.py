@@ -150,6 +150,11 @@ LINEAR = [
     Equality("bias of a layer", layer(a, w, bias), add(layer(a, w), bias), both=True),
     Equality("layer of a sum", layer(add(x, y), w), add(layer(x, w), layer(y, w)), both=True),
     Equality(
+        "layer of a shifted input",
+        dense(add(a, Var("shift", "i")), w),
+        add(dense(a, w), dense(Var("shift", "i"), w)),
+    ),
+    Equality(
         "layer of summed weights",
         layer(a, add(whole, more)),
         add(layer(a, whole), layer(a, more)),

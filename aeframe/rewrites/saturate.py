@@ -251,7 +251,8 @@ class _Saturation:
             before = len(egraph)
             made = egraph.add(rule.build({k: self.current(v) for k, v in bound.items()}))
             new = egraph.newest(len(egraph) - before)
-            self.origin.update(dict.fromkeys(new, rule.name))
+            for node in new:
+                self.origin[node], node.tag.path = rule.name, getattr(roots[0].tag, "path", None)
             outputs = rule.outputs(roots)
             merged = [egraph.union(a, b, rule.name) for a, b in zip(outputs, made, strict=True)]
             if any(merged):

@@ -54,11 +54,13 @@ def finish(graph: Graph, training: bool = False) -> tuple[Graph, list[Report]]:
     return graph, reports
 
 
-def graph_of(module: Module, inputs: Sequence[Variable] = ()) -> tuple[Graph, Explanation]:
+def graph_of(
+    module: Module, inputs: Sequence[Variable] = (), in_inference: bool = False
+) -> tuple[Graph, Explanation]:
     """The graph of ``module`` after its passes, and what they did.
 
     Without inputs: the module's own expression (a kernel, a circuit, a model), or the graph of
-    its last call on arrays.
+    its last call on arrays. A graph with passes that wait for the phase is that of inference.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def graph_of(module: Module, inputs: Sequence[Variable] = ()) -> tuple[Graph, Ex
         method, types = last
         args = tuple(t() for t in types)
     graph, _, reports = lower_with_reports(module, args, {}, method)
-    if graph.late:
+    if graph.late or in_inference:
         graph, more = finish(_without_training(interpret(graph)))
         reports = [*reports, *more]
     return graph, Explanation(tuple(reports))

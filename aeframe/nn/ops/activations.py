@@ -7,12 +7,18 @@ from collections.abc import Sequence
 import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
+from aesara.tensor.type import TensorType
 
-from aeframe.core.ops import TypedOp
+from aeframe.core.grad import is_float
+from aeframe.core.ops import TypedOp, tensor_like
 
 
 class ActivationOp(TypedOp):
     """Base of the activations that work on each entry."""
+
+    def out_types(self, x: Variable) -> tuple[TensorType] | None:
+        """That of ``x``, where it holds floats."""
+        return tensor_like(x.type.shape, x) if is_float(x) else None
 
 
 class ReluOp(ActivationOp):
