@@ -2,6 +2,7 @@
 
 from aeframe.nn import native as native
 from aeframe.nn import rules as rules
+from aeframe.nn import work as work
 from aeframe.nn.adapt import (
     LoRA,
     lora,
