@@ -9,7 +9,7 @@ from aesara.graph.basic import Apply, Constant, Variable
 
 import aeframe.backends.plain  # noqa: F401 (what plain Ops cost)
 from aeframe.backends.work import VIEW, entries, nbytes, work
-from aeframe.core.cells import Cell
+from aeframe.core.cells import Cell, cells
 from aeframe.core.graph import Graph, Merger, replay, toposort
 from aeframe.core.shapes import concrete, is_tensor
 
@@ -96,6 +96,13 @@ def _closed(nodes: Sequence[Apply], sources: set[Cell]) -> set[Apply]:
         else:
             constant.update(node.outputs)
     return closed
+
+
+def weight_only(graph: Graph) -> set[Apply]:
+    """The Applies of ``graph`` that depend on cells alone that it does not update."""
+    known = {*graph.updates, *graph.inputs}
+    sources = {c for c in cells(graph.results) if is_tensor(c) and c not in known}
+    return _closed(toposort(graph.results, graph.inputs), sources)
 
 
 def _pays(result: Variable) -> bool:

@@ -16,7 +16,7 @@ from aesara.tensor.extra_ops import BroadcastTo
 from aesara.tensor.math import Dot, MatMul, MaxAndArgmax
 from aesara.tensor.nlinalg import SVD, Det, Eigh, MatrixInverse
 from aesara.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape, Unbroadcast
-from aesara.tensor.slinalg import Cholesky, Solve, SolveTriangular
+from aesara.tensor.slinalg import Cholesky, Solve, SolveTriangular, cholesky
 from aesara.tensor.special import LogSoftmax, Softmax
 from aesara.tensor.subtensor import (
     AdvancedIncSubtensor,
@@ -28,7 +28,6 @@ from aesara.tensor.subtensor import (
 )
 
 from aeframe.backends.work import (
-    ELEMENTWISE,
     TRANSCENDENTAL,
     VIEW,
     Kind,
@@ -41,9 +40,7 @@ from aeframe.backends.work import (
 )
 
 SIMPLE = (
-    scalar.Add,
     scalar.Sub,
-    scalar.Mul,
     scalar.Neg,
     scalar.Abs,
     scalar.Sqr,
@@ -52,9 +49,6 @@ SIMPLE = (
     scalar.Reciprocal,
     scalar.Sgn,
     scalar.Switch,
-    scalar.Cast,
-    scalar.Identity,
-    scalar.Second,
     scalar.ScalarMaximum,
     scalar.ScalarMinimum,
     scalar.Clip,
@@ -69,12 +63,12 @@ def matrix(*shape: int) -> Variable:
     return at.TensorType("float32", shape)()
 
 
-PRODUCTS = ((1, 16, 128, 1024), (32, 256, 1024), (32, 256, 1024))
+PRODUCTS = ((1, 8, 64, 512), (32, 1024), (32, 512, 3072))
 PRODUCT = Kind("product", PRODUCTS, lambda m, k, n: [at.dot(matrix(m, k), matrix(k, n))])
 BATCHED = Kind(
     "batched product",
-    ((2, 32), (16, 128), (16, 128)),
-    lambda b, m, n: [at.batched_dot(matrix(b, m, 64), matrix(b, 64, n))],
+    ((16, 128), (16, 128)),
+    lambda m, n: [at.batched_dot(matrix(8, m, 64), matrix(8, 64, n))],
 )
 ROWS = Kind(
     "rows",
@@ -89,14 +83,9 @@ MOVE = Kind(
 DECOMPOSITION = Kind(
     "decomposition",
     ((16, 128, 512),),
-    lambda n: [at.slinalg.cholesky(matrix(n, n) * 1e-3 + at.eye(n, dtype="float32") * 1e3)],
+    lambda n: [cholesky(matrix(n, n) + n * at.eye(n, dtype="float32"))],
 )
 LOOP = Kind("loop")
-
-
-def batch(*tensors: Variable) -> int:
-    """How many matrices the leading axes of stacked matrices hold."""
-    return max(prod(v.type.shape[:-2]) for v in tensors)
 
 
 @work_of(Dot)
@@ -117,23 +106,26 @@ def _batched(node: Apply) -> Work:
     if out.type.ndim < 3:
         m, n = (1, 1, *out.type.shape)[-2:]
         return Work(flops, moved(node), 1, PRODUCT, (m, k, n))
-    b, (m, n) = batch(out), out.type.shape[-2:]
-    return Work(flops, moved(node), 1, BATCHED, (b, m, n))
+    return Work(flops, moved(node), 1, BATCHED, out.type.shape[-2:])
 
 
-def scalar_flops(op: Any) -> int:
-    """Operations of one entry of an elementwise Op."""
+def scalar_work(op: Any, n_inputs: int) -> tuple[int, int]:
+    """Operations, and transcendental functions among them, of one entry of an elementwise Op."""
     if isinstance(op, scalar.Composite):
-        return sum(scalar_flops(n.op) for n in op.fgraph.apply_nodes)
+        inner = [scalar_work(n.op, len(n.inputs)) for n in op.fgraph.apply_nodes]
+        return sum(a for a, _ in inner), sum(b for _, b in inner)
     if isinstance(op, scalar.Cast | scalar.Identity | scalar.Second):
-        return 0
-    return 1 if isinstance(op, SIMPLE) else TRANSCENDENTAL
+        return 0, 0
+    if isinstance(op, scalar.Add | scalar.Mul):  # of any number
+        return n_inputs - 1, 0
+    return (1, 0) if isinstance(op, SIMPLE) else (TRANSCENDENTAL, 1)
 
 
 @work_of(Elemwise)
 def _elementwise(node: Apply) -> Work:
-    each = scalar_flops(node.op.scalar_op) * max(len(node.inputs) - 1, 1)
-    return Work(float(each * entries(node.outputs[0])), moved(node), 1, ELEMENTWISE)
+    n = entries(node.outputs[0])
+    flops, functions = scalar_work(node.op.scalar_op, len(node.inputs))
+    return Work(float(flops * n), moved(node), functions=float(functions * n))
 
 
 @work_of(CAReduce)

@@ -65,9 +65,8 @@ class Work:
         Kernels that have to be started one after the other.
     kind, sizes
         What the rate depends on; ``sizes`` are along the axes of ``kind.grid``.
-
-    >>> (Work(2.0, 8.0) + Work(1.0, 4.0)).flops
-    3.0
+    functions
+        How many transcendental functions of single entries are within ``flops``.
     """
 
     flops: float = 0.0
@@ -75,17 +74,7 @@ class Work:
     calls: int = 1
     kind: Kind = ELEMENTWISE
     sizes: tuple[float, ...] = ()
-
-    def __add__(self, other: Work) -> Work:
-        """Both, of the kind of the larger."""
-        main = self if self.flops >= other.flops else other
-        return Work(
-            self.flops + other.flops,
-            self.bytes + other.bytes,
-            self.calls + other.calls,
-            main.kind,
-            main.sizes,
-        )
+    functions: float = 0.0
 
 
 Count = Callable[[Apply], Work]
@@ -158,9 +147,10 @@ def by_body(node: Apply) -> Work:
     if all(p.kind is VIEW for p in parts):
         return Work(calls=0, kind=VIEW)
     moving = [p for p in parts if p.kind is not VIEW]
-    main = max(moving, key=lambda p: p.flops)
-    flops = sum(p.flops for p in parts)
-    return Work(flops, moved(node), max(calls, 1), main.kind, main.sizes)
+    other = [p for p in moving if p.kind is not ELEMENTWISE and p.flops > 0]
+    main = max(other or moving, key=lambda p: p.flops)
+    flops, functions = sum(p.flops for p in parts), sum(p.functions for p in parts)
+    return Work(flops, moved(node), max(calls, 1), main.kind, main.sizes, functions)
 
 
 @lru_cache(maxsize=8192)
