@@ -181,7 +181,7 @@ class TypedOp(_NamedOp):
         """An Apply of this Op; raises :class:`ShapeError` at once when shapes do not fit."""
         variables = [as_variable(v) for v in inputs]
         self.check(*variables)
-        known = all(is_tensor(v) and None not in v.type.shape for v in variables)
+        known = all(not is_tensor(v) or None not in v.type.shape for v in variables)
         types = self.out_types(*variables) if known else None
         if types is None:
             types = _types(body_of(self, _types(variables)).outputs)
