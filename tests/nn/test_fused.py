@@ -10,7 +10,16 @@ from aeframe.core import Graph
 from aeframe.core.errors import ShapeError
 from aeframe.core.expand import expand, typed_nodes
 from aeframe.nn import native as layers
-from aeframe.nn.ops import Conv2DOp, DenseOp, FusedOp, GeluOp, ReluOp, TanhOp
+from aeframe.nn.ops import (
+    Conv2DOp,
+    DenseOp,
+    FusedOp,
+    GeluOp,
+    ReluOp,
+    TanhOp,
+    WinogradKernelOp,
+    WinogradOp,
+)
 
 kernels = pytest.mark.skipif(
     not isinstance(native.library(), native.Library), reason="no native kernels here"
@@ -131,6 +140,36 @@ def test_grouped_convolution(case):
     agree(fused, plain, arrays, "jax")
 
 
+# x, outputs, padding
+WINOGRAD = [
+    ((1, 1, 1, 1), 1, ((1, 1), (1, 1))),
+    ((2, 7, 10, 5), 3, ((0, 2), (1, 0))),
+    ((1, 8, 8, 16), 16, ((1, 1), (1, 1))),
+    ((1, 30, 13, 33), 70, ((1, 1), (1, 1))),
+    ((3, 3, 3, 400), 35, ((0, 0), (0, 0))),
+]
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("case, backend", [*((c, "jax") for c in WINOGRAD), (WINOGRAD[3], "c")])
+@pytest.mark.usefixtures("eager_claims")
+def test_winograd(case, backend, tile):
+    x, o, padding = case
+    layer, turned = WinogradOp(tile, padding), WinogradKernelOp(tile)
+    plain = Conv2DOp(padding=padding)
+    w = (3, 3, x[3], o)
+    arrays = normal(x, w, (o,), plain(*symbols(*normal(x, w))).type.shape)
+    fused = FusedOp(layer, ReluOp())
+    agree(lambda x, w: layer(x, turned(w)), plain, arrays[:2], backend)
+    agree(
+        lambda x, w, *rest: fused(x, turned(w), *rest),
+        chain(plain, ReluOp()),
+        arrays,
+        backend,
+        gradients=backend == "jax",
+    )
+
+
 def test_convolution_on_c():
     x, w, layer = CONVOLUTIONS[3]
     arrays = normal(x, w, w[3:], (1, 20, 19, 50))
@@ -155,6 +194,9 @@ def test_what_is_claimed(backend):
     grouped = symbols(*normal((1, 20, 20, 40), (3, 3, 4, 40), (40,)))
     op = FusedOp(Conv2DOp(padding=((1, 1), (1, 1)), groups=10), ReluOp())
     assert claimed(Graph(tuple(grouped), (op(*grouped),)), backend) == [op]
+    big = symbols(*normal((1, 20, 20, 40), (36, 40, 40), (40,)))
+    op = FusedOp(WinogradOp(4), ReluOp())
+    assert claimed(Graph(tuple(big), (op(*big),)), backend) == [op]
     small = symbols(*normal((4, 4), (4, 4), (4,)))
     assert not claimed(Graph(tuple(small), (FusedOp(DenseOp(), ReluOp())(*small),)), backend)
 

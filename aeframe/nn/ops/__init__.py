@@ -65,6 +65,10 @@ from aeframe.nn.ops.recurrent import (
 from aeframe.nn.ops.regularize import (
     DropoutOp,
 )
+from aeframe.nn.ops.winograd import (
+    WinogradKernelOp,
+    WinogradOp,
+)
 
 __all__ = [
     "AttentionOp",
@@ -109,5 +113,7 @@ __all__ = [
     "SoftmaxOp",
     "SoftplusOp",
     "TanhOp",
+    "WinogradKernelOp",
+    "WinogradOp",
     "xla",
 ]
