@@ -22,6 +22,8 @@ from aeframe.nn.ops.winograd import WinogradOp
 FEWEST = 1 << 18
 # With more rows XLA's products are a fifth faster on one core, and as well shared out over more.
 MOST_ROWS = 1024
+# With few rows a product takes the time to read its weight: XLA and BLAS read small ones as fast.
+FEW_ROWS, FEWEST_WEIGHTS = 8, 1 << 20
 # A group of fewer channels is no matrix product worth its name.
 NARROWEST = 8
 # Groups of as many channels, the same in and out, have a kernel of their own; and from how many
@@ -54,7 +56,9 @@ def _activation(node: Apply) -> type | None:
 def _dense_sizes(node: Apply) -> tuple[int, int, int] | None:
     x, w = (v.type.shape for v in node.inputs[:2])
     m, (i, o) = prod(x[:-1]), w
-    return (m, i, o) if m * i * o >= FEWEST and m <= MOST_ROWS else None
+    if m * i * o < FEWEST or m > MOST_ROWS or (m <= FEW_ROWS and i * o < FEWEST_WEIGHTS):
+        return None
+    return m, i, o
 
 
 @claim(DenseOp)

@@ -29,7 +29,7 @@ kernels = pytest.mark.skipif(
 @pytest.fixture
 def eager_claims(monkeypatch):
     """Claims of any size."""
-    for name in ("FEWEST", "NARROWEST", "FEWEST_GROUPED"):
+    for name in ("FEWEST", "NARROWEST", "FEWEST_GROUPED", "FEWEST_WEIGHTS"):
         monkeypatch.setattr(layers, name, 0)
 
 
@@ -75,7 +75,7 @@ def chain(layer, activation):
 
 
 ACTIVATIONS = [ReluOp(), GeluOp(), None, TanhOp()]
-DENSE = [(1, 1, 1), (2, 17, 33), (131, 37, 77), (350, 700, 65)]
+DENSE = [(1, 1, 1), (2, 17, 33), (131, 37, 77), (350, 700, 65), (3, 300, 2001), (8, 70, 8200)]
 # x, w, then the Op
 CONVOLUTIONS = [
     ((1, 1, 1, 1), (1, 1, 1, 1), Conv2DOp()),
