@@ -10,7 +10,16 @@ from aeframe.core import Graph
 from aeframe.core.errors import ShapeError
 from aeframe.core.expand import expand, typed_nodes
 from aeframe.nn import native as layers
-from aeframe.nn.ops import Conv2DOp, DenseOp, FusedOp, GeluOp, ReluOp, TanhOp
+from aeframe.nn.ops import (
+    Conv2DOp,
+    DenseOp,
+    FusedOp,
+    GeluOp,
+    ReluOp,
+    TanhOp,
+    WinogradKernelOp,
+    WinogradOp,
+)
 
 kernels = pytest.mark.skipif(
     not isinstance(native.library(), native.Library), reason="no native kernels here"
@@ -20,7 +29,7 @@ kernels = pytest.mark.skipif(
 @pytest.fixture
 def eager_claims(monkeypatch):
     """Claims of any size."""
-    for name in ("FEWEST", "NARROWEST", "FEWEST_GROUPED"):
+    for name in ("FEWEST", "NARROWEST", "FEWEST_GROUPED", "FEWEST_WEIGHTS"):
         monkeypatch.setattr(layers, name, 0)
 
 
@@ -66,7 +75,7 @@ def chain(layer, activation):
 
 
 ACTIVATIONS = [ReluOp(), GeluOp(), None, TanhOp()]
-DENSE = [(1, 1, 1), (2, 17, 33), (131, 37, 77), (350, 700, 65)]
+DENSE = [(1, 1, 1), (2, 17, 33), (131, 37, 77), (350, 700, 65), (3, 300, 2001), (8, 70, 8200)]
 # x, w, then the Op
 CONVOLUTIONS = [
     ((1, 1, 1, 1), (1, 1, 1, 1), Conv2DOp()),
@@ -128,7 +137,43 @@ def test_grouped_convolution(case):
 
     arrays = normal(x_shape, w_shape, x_shape[3:], out)
     fused = FusedOp(layer, ReluOp())
-    agree(fused, plain, arrays, "jax")
+    agree(fused, plain, arrays, "jax", gradients=False)
+
+
+# x, outputs, padding
+WINOGRAD = [
+    ((1, 1, 1, 1), 1, ((1, 1), (1, 1))),
+    ((2, 7, 10, 5), 3, ((0, 2), (1, 0))),
+    ((1, 8, 8, 16), 16, ((1, 1), (1, 1))),
+    ((1, 30, 13, 33), 70, ((1, 1), (1, 1))),
+    ((3, 3, 3, 400), 35, ((0, 0), (0, 0))),
+]
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("case, backend", [*((c, "jax") for c in WINOGRAD), (WINOGRAD[3], "c")])
+@pytest.mark.usefixtures("eager_claims")
+def test_winograd(case, backend, tile):
+    x, o, padding = case
+    layer, turned = WinogradOp(tile, padding), WinogradKernelOp(tile)
+    plain = Conv2DOp(padding=padding)
+    w = (3, 3, x[3], o)
+    arrays = normal(x, w, (o,), plain(*symbols(*normal(x, w))).type.shape)
+    fused = FusedOp(layer, ReluOp())
+    agree(
+        lambda x, w, *rest: fused(x, turned(w), *rest),
+        chain(plain, ReluOp()),
+        arrays,
+        backend,
+        gradients=x[1] == 7,
+    )
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+def test_winograd_without_bias_or_kernels(tile):
+    arrays = normal((2, 5, 6, 3), (3, 3, 3, 4), dtype="float64")
+    layer, turned = WinogradOp(tile), WinogradKernelOp(tile)
+    agree(lambda x, w: layer(x, turned(w)), Conv2DOp(), arrays, "jax", 1e-12, gradients=False)
 
 
 def test_convolution_on_c():
@@ -155,6 +200,9 @@ def test_what_is_claimed(backend):
     grouped = symbols(*normal((1, 20, 20, 40), (3, 3, 4, 40), (40,)))
     op = FusedOp(Conv2DOp(padding=((1, 1), (1, 1)), groups=10), ReluOp())
     assert claimed(Graph(tuple(grouped), (op(*grouped),)), backend) == [op]
+    big = symbols(*normal((1, 20, 20, 40), (36, 40, 40), (40,)))
+    op = FusedOp(WinogradOp(4), ReluOp())
+    assert claimed(Graph(tuple(big), (op(*big),)), backend) == [op]
     small = symbols(*normal((4, 4), (4, 4), (4,)))
     assert not claimed(Graph(tuple(small), (FusedOp(DenseOp(), ReluOp())(*small),)), backend)
 

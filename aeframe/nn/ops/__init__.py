@@ -68,6 +68,10 @@ from aeframe.nn.ops.recurrent import (
 from aeframe.nn.ops.regularize import (
     DropoutOp,
 )
+from aeframe.nn.ops.winograd import (
+    WinogradKernelOp,
+    WinogradOp,
+)
 
 __all__ = [
     "ActivationOp",
@@ -115,5 +119,7 @@ __all__ = [
     "SoftmaxOp",
     "SoftplusOp",
     "TanhOp",
+    "WinogradKernelOp",
+    "WinogradOp",
     "xla",
 ]
