@@ -36,6 +36,7 @@ from aeframe.nn.ops.algebra import (
     StandardizeOp,
 )
 from aeframe.nn.ops.fused import FusedOp
+from aeframe.nn.ops.winograd import WinogradKernelOp, WinogradOp
 from aeframe.rewrites import EQUALITIES, Each, Equality, Every, Expr, Parts, Prop, Rest, Var, term
 from aeframe.rewrites.pattern import Pattern, Term
 from aeframe.rewrites.vocabulary import (
@@ -323,6 +324,18 @@ ATTENTION = [
     ),
 ]
 
+WINOGRAD = [
+    Equality(
+        f"products for tiles of {tile}",
+        one(image, Var("w", "3 3 c o")),
+        term(WinogradOp, tile=tile, padding=Prop("padding"))(
+            image, term(WinogradKernelOp, tile=tile)(Var("w", "3 3 c o"))
+        ),
+        where="stride == (1, 1) and dilation == (1, 1)",
+    )
+    for tile in (2, 4)
+]
+
 fused = term(FusedOp, layer=Prop("layer"), activation=None)
 FUSED = [
     Equality(
@@ -338,4 +351,4 @@ FUSED = [
     ),
 ]
 
-EQUALITIES += [*ALGEBRA, *JOINS, *LINEAR, *IMAGES, *ATTENTION, *FUSED]
+EQUALITIES += [*ALGEBRA, *JOINS, *LINEAR, *IMAGES, *ATTENTION, *WINOGRAD, *FUSED]

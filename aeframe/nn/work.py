@@ -5,6 +5,7 @@ Products with padded zeros count: a convolution is taken as the direct method co
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isqrt, prod
 from typing import Any
 
@@ -19,16 +20,19 @@ from aeframe.backends.work import (
     entries,
     moved,
     nbytes,
+    work,
     work_of,
 )
 from aeframe.nn.ops.activations import LogSoftmaxOp, SoftmaxOp
 from aeframe.nn.ops.attention import AttentionOp
 from aeframe.nn.ops.convolve import Conv2DOp, ConvKernel2DOp, ConvTranspose2DOp
+from aeframe.nn.ops.fused import FusedOp
 from aeframe.nn.ops.linear import DenseOp, EmbeddingOp
 from aeframe.nn.ops.losses import NegativeLogLikelihoodOp, SoftmaxCrossEntropyOp
 from aeframe.nn.ops.normalize import BatchNormOp, GroupNormOp, LayerNormOp, RMSNormOp
 from aeframe.nn.ops.pool import AvgPool2DOp, GlobalAvgPoolOp, MaxPool2DOp
 from aeframe.nn.ops.recurrent import GRUOp, LSTMOp, RecurrentOp, SimpleRNNOp
+from aeframe.nn.ops.winograd import WinogradOp
 
 SOFTMAX = TRANSCENDENTAL + 4  # maximum, difference, exponential, sum, quotient
 SAME = ((1, 1), (1, 1))
@@ -82,6 +86,33 @@ RECURRENT = Kind(
         matrix(n, 16, 64), matrix(64, 256), matrix(64, 256), matrix(256), *[matrix(n, 64)] * 2
     )[:1],
 )
+
+
+def _tiles(tile: int) -> Kind:
+    """Convolutions by Winograd's products, whose operations are counted as the direct method's."""
+
+    def sample(m: int, c: int, n: int) -> list[Variable]:
+        u = matrix((tile + 2) ** 2, c, n)
+        return [WinogradOp(tile, SAME)(_images(m, c), u, matrix(n))]
+
+    return Kind(f"products for tiles of {tile}", ((196, 3136), (32, 256), (32, 256)), sample)
+
+
+TILES = {tile: _tiles(tile) for tile in (2, 4)}
+
+
+@work_of(WinogradOp)
+def _winograd(node: Apply) -> Work:
+    y, (_, c, o) = node.outputs[0], node.inputs[1].type.shape
+    m = prod(y.type.shape[:3])
+    return Work(2.0 * m * 9 * c * o, moved(node), 1, TILES[node.op.tile], (m, c, o))
+
+
+@work_of(FusedOp)
+def _fused(node: Apply) -> Work:
+    """That of the layer: what follows it works on entries that are at hand."""
+    found = work(node.op.layer.make_node(*node.inputs[:3]))
+    return replace(found, bytes=found.bytes + sum(map(nbytes, node.inputs[3:])))
 
 
 @work_of(DenseOp)
