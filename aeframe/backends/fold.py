@@ -62,7 +62,7 @@ def foldable(graph: Graph, fixed: Iterable[Cell]) -> dict[Variable, Variable]:
     """
     sources = {c for c in fixed if is_tensor(c)}
     nodes = toposort(graph.results, graph.inputs)
-    closed = _closed(nodes, sources)
+    closed, _ = _closed(nodes, sources)
     inside = [o for n in nodes if n in closed for o in n.outputs]
     known = dict(zip(inside, replay(inside, {}, Merger(concrete)), strict=True))
     edge = dict.fromkeys(v for n in nodes if n not in closed for v in n.inputs if v in known)
@@ -81,28 +81,26 @@ def foldable(graph: Graph, fixed: Iterable[Cell]) -> dict[Variable, Variable]:
     return chosen if amount >= LEAST else {}
 
 
-def _closed(nodes: Sequence[Apply], sources: set[Cell]) -> set[Apply]:
-    """The Applies that depend on ``sources``, and on nothing else but constants."""
+def _closed(nodes: Sequence[Apply], sources: set[Cell]) -> tuple[set[Apply], set[Apply]]:
+    """The Applies that depend on ``sources`` and constants alone, and those on constants alone."""
     still: set[Variable] = set(sources)
     constant: set[Variable] = set()
-    closed = set()
+    closed: set[Apply] = set()
+    made: set[Apply] = set()
     for node in nodes:
         fixed = [v for v in node.inputs if not isinstance(v, Constant) and v not in constant]
         if not all(map(is_tensor, node.outputs)) or not all(v in still for v in fixed):
             continue
-        if fixed:
-            closed.add(node)
-            still.update(node.outputs)
-        else:
-            constant.update(node.outputs)
-    return closed
+        (closed if fixed else made).add(node)
+        (still if fixed else constant).update(node.outputs)
+    return closed, made
 
 
 def weight_only(graph: Graph) -> set[Apply]:
-    """The Applies of ``graph`` that depend on cells alone that it does not update."""
+    """The Applies of ``graph`` that depend on constants, and cells that it does not update."""
     known = {*graph.updates, *graph.inputs}
     sources = {c for c in cells(graph.results) if is_tensor(c) and c not in known}
-    return _closed(toposort(graph.results, graph.inputs), sources)
+    return set().union(*_closed(toposort(graph.results, graph.inputs), sources))
 
 
 def _pays(result: Variable) -> bool:

@@ -80,6 +80,11 @@ MOVE = Kind(
     ((1 << 12, 1 << 16, 1 << 20),),
     lambda n: [at.concatenate([matrix(n // 64, 32), matrix(n // 64, 32)], axis=1)],
 )
+SLICE = Kind(
+    "slice",
+    ((1 << 12, 1 << 16, 1 << 20),),
+    lambda n: [matrix(64, n // 32)[:, : n // 64]],
+)
 DECOMPOSITION = Kind(
     "decomposition",
     ((16, 128, 512),),
@@ -172,8 +177,9 @@ def _view(node: Apply) -> Work:
 @work_of(AdvancedSubtensor)
 @work_of(AdvancedSubtensor1)
 def _move(node: Apply) -> Work:
-    made = sum(map(nbytes, node.outputs))
-    return Work(0.0, 2 * made, 1, MOVE, (sum(map(entries, node.outputs)),))
+    """What is made is read and written; some backends read a slice where it lies."""
+    made, kind = sum(map(nbytes, node.outputs)), SLICE if isinstance(node.op, Subtensor) else MOVE
+    return Work(0.0, 2 * made, 1, kind, (sum(map(entries, node.outputs)),))
 
 
 @work_of(IncSubtensor)
