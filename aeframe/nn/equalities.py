@@ -236,7 +236,7 @@ LINEAR = [
     ),
 ]
 
-k, image = Var("k", "kh kw c o"), Var("image", "n h v c")
+k, image, parted = Var("k", "kh kw c o"), Var("image", "n h v c"), Var("image", "n h v all")
 odd = "kh % 2 == 1 and kw % 2 == 1 and dilation == (1, 1) and "
 centred = odd + "stride == (1, 1) and padding == ((kh // 2, kh // 2), (kw // 2, kw // 2))"
 around = "((1 - kh // 2, 1 - kh // 2), (1 - kw // 2, 1 - kw // 2))"
@@ -261,17 +261,17 @@ IMAGES = [
     ),
     Equality(
         "kernel with zeros around it",
-        grouped(image, k),
+        grouped(parted, k),
         term(Conv2DOp, **(moves | {"padding": Expr(wider), "groups": Prop("g")}))(
-            image, term(PadKernelOp, padding=Expr(around))(k)
+            parted, term(PadKernelOp, padding=Expr(around))(k)
         ),
         where=odd + "kh <= 3 and kw <= 3 and kh * kw < 9",
     ),
     Equality(
         "groups of a convolution merged",
-        grouped(image, k),
+        grouped(parted, k),
         term(Conv2DOp, **moves, groups=Expr("g // 2"))(
-            image, term(MergeGroupsOp, groups=Prop("g"), by=2)(k)
+            parted, term(MergeGroupsOp, groups=Prop("g"), by=2)(k)
         ),
         where="g % 2 == 0",
     ),
@@ -324,7 +324,11 @@ FUSED = [
         active(layer(a, w, bias)),
         term(FusedOp, layer=Prop("layer"), activation=Prop("active"))(a, w, bias),
     ),
-    Equality("sum inside a layer", add(layer(a, w, bias), b), fused(a, w, bias, b)),
+    Equality(
+        "sum inside a layer",
+        add(layer(a, w, bias).sized("*s"), Var("b", "*s")),
+        fused(a, w, bias, Var("b", "*s")),
+    ),
     Equality(
         "activation after a sum",
         active(fused(a, w, bias, b)),
