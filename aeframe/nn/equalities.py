@@ -57,6 +57,7 @@ def _dot(node: Apply, inputs: list[Variable]) -> Variable | None:
 
 
 add, mul, turn = term(AddOp), term(MulOp), term(TransposeOp, axes=(1, 0))
+reordered = term(TransposeOp, axes=Prop("axes"))
 relu, dense, matmul = term(ReluOp), term(DenseOp), term(MatMulOp)
 layer = term(BilinearOp, bind=Prop("layer"))
 open_ = term(BilinearOp, bind=Prop("layer"), groups=1)  # each feature sees all inputs
@@ -97,9 +98,9 @@ ALGEBRA = [
     Equality("a term and its multiple", add(a, mul(a, b)), mul(a, add(b, 1.0))),
     Equality("times one", mul(a, 1.0), a),
     Equality("transposed twice", turn(turn(a)), a),
-    Equality("pairs transposed", turn(pair(x, y)), pair(turn(x), turn(y)), both=True),
-    Equality("multiple transposed", turn(mul(a, s)), mul(turn(a), s), both=True),
-    Equality("relu transposed", turn(relu(a)), relu(turn(a)), both=True),
+    Equality("pairs transposed", reordered(pair(x, y)), pair(reordered(x), reordered(y)), both=True),
+    Equality("multiple transposed", reordered(mul(a, s)), mul(reordered(a), s), both=True),
+    Equality("relu transposed", reordered(relu(a)), relu(reordered(a)), both=True),
     Equality("layer transposed", turn(dense(a, b)), dense(turn(b), turn(a)), both=True),
 ]
 
