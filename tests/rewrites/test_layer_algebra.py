@@ -39,7 +39,7 @@ def test_all_but_the_false_ones_are_true():
 
 
 @pytest.mark.parametrize("line", algebra.false())
-def test_false_ones_differ_at_the_border_alone(line):
+def test_false_ones_are_false(line):
     left, right = sides(line, 0)
     assert left.shape == right.shape and not np.allclose(left, right)
 

@@ -17,7 +17,7 @@ from aeframe.core.ops import IntermediateType, TypedOp, body_of
 from aeframe.core.shapes import type_text
 from aeframe.nn.ops import Conv2DOp, PoolOp
 from aeframe.rewrites import EQUALITIES, SIMPLIFICATIONS, Equality, Prop, Rule, Var, interpret, term
-from aeframe.rewrites.condition import holds
+from aeframe.rewrites.condition import holds, parse
 from aeframe.rewrites.match import alike
 from aeframe.rewrites.pattern import Bindings, Every, names_of
 from aeframe.rewrites.rule import HOMES, RULES
@@ -70,15 +70,7 @@ def _without(way, where):
 def accepted(index, many):
     """The first trials that meet the condition."""
     _, way = WAYS[index]
-    return list(islice((t for t in trials(way) if meets(way.where, t)), many))
-
-
-def meets(where, trial):
-    """Whether a condition holds, or cannot be told because an axis it names is not there."""
-    try:
-        return holds(where, names_of(trial.bound))
-    except IndexError:
-        return False
+    return list(islice((t for t in trials(way) if holds(way.where, names_of(t.bound))), many))
 
 
 def observe(variables):
@@ -133,3 +125,42 @@ def test_both_sides_are_the_same_numbers(index):
 @pytest.mark.parametrize("index", range(len(WAYS)), ids=NAMES)
 def test_both_sides_are_the_same_numbers_fifty_times(index):
     compare_all(index, many=50, windows=2)
+
+
+def conjuncts(where):
+    """The relations that a condition joins by "and"."""
+    tree = parse(where)
+    parts = tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
+    return [f"({ast.unparse(part)})" for part in parts]
+
+
+def needed(way, most=4000):
+    """The relations of a condition without which the rule goes wrong on one of its trials."""
+    parts, found = conjuncts(way.where), set()
+    for trial in islice(trials(way, 1), most):
+        names = names_of(trial.bound)
+        broken = [part for part in parts if not holds(part, names)]
+        if len(broken) == 1 and broken[0] not in found and goes_wrong(trial, way):
+            found.update(broken)
+            if len(found) == len(parts):
+                break
+    return found
+
+
+def goes_wrong(trial, way):
+    """Whether the two sides differ in type or number, or the right side cannot be made."""
+    try:
+        compare(trial, way, gradients=False)
+    except (AssertionError, AeframeError, ValueError):
+        return True
+    return False
+
+
+CONDITIONED = [rule for rule in DECLARED if rule.where]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", CONDITIONED, ids=lambda r: r.name)
+def test_no_relation_of_a_condition_can_be_left_out(rule):
+    parts = {part for way in rule.directions for part in needed(way)}
+    assert parts == set(conjuncts(rule.where))
