@@ -59,6 +59,7 @@ def _dot(node: Apply, inputs: list[Variable]) -> Variable | None:
 
 
 add, mul, turn = term(AddOp), term(MulOp), term(TransposeOp, axes=(1, 0))
+reordered = term(TransposeOp, axes=Prop("axes"))
 relu, dense, matmul = term(ReluOp), term(DenseOp), term(MatMulOp)
 layer = term(BilinearOp, bind=Prop("layer"))
 open_ = term(BilinearOp, bind=Prop("layer"), groups=1)  # each feature sees all inputs
@@ -99,9 +100,9 @@ ALGEBRA = [
     Equality("a term and its multiple", add(a, mul(a, b)), mul(a, add(b, 1.0))),
     Equality("times one", mul(a, 1.0), a),
     Equality("transposed twice", turn(turn(a)), a),
-    Equality("pairs transposed", turn(pair(x, y)), pair(turn(x), turn(y)), both=True),
-    Equality("multiple transposed", turn(mul(a, s)), mul(turn(a), s), both=True),
-    Equality("relu transposed", turn(relu(a)), relu(turn(a)), both=True),
+    Equality("pairs transposed", reordered(pair(x, y)), pair(reordered(x), reordered(y)), both=True),
+    Equality("multiple transposed", reordered(mul(a, s)), mul(reordered(a), s), both=True),
+    Equality("relu transposed", reordered(relu(a)), relu(reordered(a)), both=True),
     Equality("layer transposed", turn(dense(a, b)), dense(turn(b), turn(a)), both=True),
 ]
 
@@ -129,13 +130,13 @@ JOINS = [
         where="axis != other and l[other] == o[other]",
     ),
     Equality(
-        "first part of a join", piece(0, Prop("e"))(joined(-1)(first, b)), first, where="e == i"
+        "first part of a join", piece(0, Prop("e"))(joined(-1)(first, b)), first, where="e == i and first_dtype == b_dtype"
     ),
     Equality(
         "last part of a join",
         piece(Prop("t"), Prop("e"))(joined(-1)(first, last)),
         last,
-        where="t == i and e == i + j",
+        where="t == i and e == i + j and first_dtype == last_dtype",
     ),
     Equality(
         "parts joined",
@@ -171,8 +172,9 @@ LINEAR = [
     ),
     Equality(
         "factor of inputs",
-        open_(mul(a, Var("f", "i")), Var("w", "... i o")),
-        open_(a, mul(Var("w", "... i o"), shaped("(i, 1)", Var("f", "i")))),
+        open_(mul(x, Var("f", "i")), Var("w", "... i o")),
+        open_(x, mul(Var("w", "... i o"), shaped("(i, 1)", Var("f", "i")))),
+        where="x[-1] == i",
     ),
     Equality(
         "layers of one input",
@@ -206,7 +208,7 @@ LINEAR = [
         "layer of joined features",
         open_(joined(-1)(first, last), joined(-2)(Var("w", "*w"), Var("u", "*u"))),
         add(open_(first, Var("w", "*w")), open_(last, Var("u", "*u"))),
-        where="w[-2] == i and w[-1] == u[-1]",
+        where="w[:-2] == u[:-2] and w[-2] == i and w[-1] == u[-1]",
         both=True,
     ),
     Equality(
@@ -243,42 +245,42 @@ LINEAR = [
     ),
 ]
 
-k, image = Var("k", "kh kw c o"), Var("image", "n h v c")
-odd = "kh % 2 == 1 and kw % 2 == 1 and dilation == (1, 1) and "
-centred = odd + "stride == (1, 1) and padding == ((kh // 2, kh // 2), (kw // 2, kw // 2))"
+k, image, parted = Var("k", "kh kw c o"), Var("image", "n h v c"), Var("image", "n h v all")
+middle = "stride == (1, 1) and padding[0][0] == {} // 2 * dilation[0]"
+middle += " and padding[1][0] == {} // 2 * dilation[1]"
 around = "((1 - kh // 2, 1 - kh // 2), (1 - kw // 2, 1 - kw // 2))"
-wider = "((padding[0][0] + 1 - kh // 2, padding[0][1] + 1 - kh // 2),"
-wider += " (padding[1][0] + 1 - kw // 2, padding[1][1] + 1 - kw // 2))"
+rows, columns = "(1 - kh // 2) * dilation[0]", "(1 - kw // 2) * dilation[1]"
+wider = f"((padding[0][0] + {rows}, padding[0][1] + {rows}),"
+wider += f" (padding[1][0] + {columns}, padding[1][1] + {columns}))"
 one, grouped = (term(Conv2DOp, **moves, groups=g) for g in (1, Prop("g")))
 IMAGES = [
     Equality(
         "convolution beside its input",
-        add(image, one(image, k)),
+        add(image, one(image, k).sized("n h v c")),
         one(
             image, add(k, unit(kernel=Expr("(kh, kw)"), channels=Prop("c"), dtype=Prop("k_dtype")))
         ),
-        where=centred + " and c == o",
+        where=middle.format("kh", "kw"),
     ),
     Equality(
         "convolution without effect",
-        one(image, unit(kernel=Prop("m"), channels=Prop("c"), dtype=Prop("t"))),
+        one(image, unit(kernel=Prop("m"), channels=Prop("c"), dtype=Prop("t"))).sized("n h v c"),
         image,
-        where="stride == (1, 1) and padding == ((m[0] // 2, m[0] // 2), (m[1] // 2, m[1] // 2))"
-        " and m[0] % 2 == 1 and m[1] % 2 == 1 and dilation == (1, 1) and t == image_dtype",
+        where=middle.format("m[0]", "m[1]") + " and t == image_dtype",
     ),
     Equality(
         "kernel with zeros around it",
-        grouped(image, k),
+        grouped(parted, k),
         term(Conv2DOp, **(moves | {"padding": Expr(wider), "groups": Prop("g")}))(
-            image, term(PadKernelOp, padding=Expr(around))(k)
+            parted, term(PadKernelOp, padding=Expr(around))(k)
         ),
-        where=odd + "kh <= 3 and kw <= 3 and kh * kw < 9",
+        where="kh <= 3 and kw <= 3 and (kh == 1 or kw == 1)",
     ),
     Equality(
         "groups of a convolution merged",
-        grouped(image, k),
+        grouped(parted, k),
         term(Conv2DOp, **moves, groups=Expr("g // 2"))(
-            image, term(MergeGroupsOp, groups=Prop("g"), by=2)(k)
+            parted, term(MergeGroupsOp, groups=Prop("g"), by=2)(k)
         ),
         where="g % 2 == 0",
     ),
@@ -343,7 +345,11 @@ FUSED = [
         active(layer(a, w, bias)),
         term(FusedOp, layer=Prop("layer"), activation=Prop("active"))(a, w, bias),
     ),
-    Equality("sum inside a layer", add(layer(a, w, bias), b), fused(a, w, bias, b)),
+    Equality(
+        "sum inside a layer",
+        add(layer(a, w, bias).sized("*s"), Var("b", "*s")),
+        fused(a, w, bias, Var("b", "*s")),
+    ),
     Equality(
         "activation after a sum",
         active(fused(a, w, bias, b)),

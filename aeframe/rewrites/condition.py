@@ -39,8 +39,8 @@ def parse(text: str) -> ast.expr:
     Raises
     ------
     RewriteError
-        When it holds anything but names, numbers, tuples and their elements, arithmetic, relations,
-        ``and``, ``or`` and ``not``.
+        When it holds anything but names, numbers, tuples, their elements and parts, arithmetic,
+        relations, ``and``, ``or`` and ``not``.
     """
     try:
         tree = ast.parse(text, mode="eval").body
@@ -48,7 +48,7 @@ def parse(text: str) -> ast.expr:
         raise RewriteError(f"the condition {text!r} is no expression") from error
     allowed = (
         *(ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Compare, ast.BinOp),
-        *(ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.Subscript, ast.USub),
+        *(ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.Subscript, ast.Slice, ast.USub),
         *(*_ARITHMETIC, *_RELATIONS),
     )
     for node in ast.walk(tree):
@@ -61,7 +61,7 @@ def parse(text: str) -> ast.expr:
 
 
 def holds(text: str, names: Mapping[str, Any]) -> bool:
-    """Whether a condition is known to hold; with an unknown size it does not.
+    """Whether a condition is known to hold; with an unknown size, or without an axis, it does not.
 
     >>> holds("k >= i and i * 2 < 100", {"k": 8, "i": 4})
     True
@@ -72,7 +72,7 @@ def holds(text: str, names: Mapping[str, Any]) -> bool:
         return True
     try:
         return bool(value(text, names))
-    except _UnknownSize:
+    except (_UnknownSize, IndexError):
         return False
 
 
@@ -104,6 +104,9 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
         return tuple(_value(v, names) for v in node.elts)
     if isinstance(node, ast.Subscript):
         return _value(node.value, names)[_value(node.slice, names)]
+    if isinstance(node, ast.Slice):
+        ends = (node.lower, node.upper, node.step)
+        return slice(*(None if end is None else _value(end, names) for end in ends))
     if isinstance(node, ast.UnaryOp):
         operand = _value(node.operand, names)
         return -operand if isinstance(node.op, ast.USub) else not operand

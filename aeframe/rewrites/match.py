@@ -6,8 +6,9 @@ variable; in an e-graph several may.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import permutations
+from typing import Any
 
 from aesara.graph.basic import Apply, Constant, Variable
 from aesara.graph.op import Op
@@ -16,16 +17,19 @@ from aeframe.core.errors import RewriteError
 from aeframe.core.ops import IntermediateType
 from aeframe.core.shapes import is_tensor
 from aeframe.rewrites.pattern import (
+    EACH,
     SIZES,
     Bindings,
     Call,
     Each,
+    Every,
     Literal,
     Pattern,
     Prop,
     Rest,
     Term,
     Var,
+    variables,
 )
 
 
@@ -63,7 +67,9 @@ def solutions(
     elif isinstance(pattern, Call):
         for node in view.makers(variable):
             if pattern.output is None or view.find(node.outputs[pattern.output]) is variable:
-                yield from node_solutions(pattern, node, bound, view)
+                for made in node_solutions(pattern, node, bound, view):
+                    if (sized := _match_sizes(pattern.dims, variable, made)) is not None:
+                        yield sized
     else:
         found = pattern.match(variable, bound)
         if found is not None:
@@ -91,6 +97,49 @@ def node_solutions(
                 continue
             remaining = [v for i, v in enumerate(inputs) if i not in chosen]
             yield from _remaining(rest, remaining, extended, view)
+
+
+def alike(
+    left: Every, nodes: Iterable[Apply], view: View = PLAIN
+) -> Iterator[tuple[list[Apply], Bindings]]:
+    """The groups of two or more ``nodes`` that differ only as ``left`` says, and what is bound."""
+    groups: dict[Hashable, dict[Variable, tuple[Apply, Bindings]]] = {}
+    own = own_sizes(left)
+    for node in nodes:
+        for bound in node_solutions(left.body, node, {}, view):
+            same = {k: v for k, v in bound.items() if k not in left.differ and k != SIZES}
+            sizes = {k: v for k, v in bound.get(SIZES, {}).items() if k not in own}
+            dtypes = [bound[name].type.dtype for name in left.differ]
+            key = (*sorted(same.items(), key=_name), *sorted(sizes.items()), *dtypes)
+            groups.setdefault(key, {}).setdefault(view.find(node.outputs[0]), (node, bound))
+    for group in groups.values():
+        if len(group) > 1:
+            roots, bounds = zip(*group.values(), strict=True)
+            yield list(roots), _together(bounds, left, own)
+
+
+def own_sizes(left: Every) -> set[str]:
+    """The names of the sizes that each of the Applies of ``left`` has for itself."""
+    sizes: dict[bool, set[str]] = {True: set(), False: set()}
+    for v in variables(left.body):
+        names = (getattr(v, "dims", None) or "").split()
+        sizes[v.name in left.differ].update(n for n in names if n != "..." and not n.isdigit())
+    return sizes[True] - sizes[False]
+
+
+def _name(item: tuple[str, Any]) -> str:
+    return item[0]
+
+
+def _together(bounds: Sequence[Bindings], left: Every, own: set[str]) -> Bindings:
+    """The bindings of several roots as one: what differs becomes tuples."""
+    sizes = [b.get(SIZES, {}) for b in bounds]
+    return {
+        **bounds[0],
+        **{name: tuple(b[name] for b in bounds) for name in left.differ},
+        SIZES: {k: v for k, v in sizes[0].items() if k not in own},
+        EACH: {k: tuple(s[k] for s in sizes) for k in sorted(own)},
+    }
 
 
 def _orders(op: Op, n: int, taken: int) -> Iterator[tuple[int, ...]]:
@@ -159,10 +208,13 @@ def _match_var(pattern: Var, variable: Variable, bound: Bindings) -> Bindings | 
         return None
     if pattern.of is not None and variable.type != pattern.of:
         return None
-    found = {**bound, pattern.name: variable}
-    if pattern.dims is None or not is_tensor(variable):
+    return _match_sizes(pattern.dims, variable, {**bound, pattern.name: variable})
+
+
+def _match_sizes(dims: str | None, variable: Variable, found: Bindings) -> Bindings | None:
+    if dims is None or not is_tensor(variable):
         return found
-    names, shape = pattern.dims.split(), list(variable.type.shape)
+    names, shape = dims.split(), list(variable.type.shape)
     if names and names[0].startswith("*"):
         names, shape = [names[0][1:]], [tuple(shape)]
     if names and names[0] == "...":

@@ -143,14 +143,19 @@ class Expr(Pattern):
 
 @dataclass(frozen=True)
 class Call(Pattern):
-    """An Apply: its head, the patterns of its inputs, and which output is meant."""
+    """An Apply: its head, the patterns of its inputs, which output is meant, and its sizes."""
 
     term: Term
     args: tuple[Pattern, ...]
     output: int | None = None
+    dims: str | None = None
 
     def __getitem__(self, output: int) -> Call:
-        return Call(self.term, self.args, output)
+        return Call(self.term, self.args, output, self.dims)
+
+    def sized(self, dims: str) -> Call:
+        """The same with names for the sizes of its output on the left, as a :class:`Var` has."""
+        return Call(self.term, self.args, self.output, dims)
 
     def __str__(self) -> str:
         return f"{self.term}({', '.join(map(str, self.args))})"

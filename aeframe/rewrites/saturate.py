@@ -17,7 +17,7 @@ from aeframe.core.graph import Graph
 from aeframe.core.structure import Structure
 from aeframe.rewrites.condition import holds
 from aeframe.rewrites.egraph import EGraph
-from aeframe.rewrites.match import node_solutions
+from aeframe.rewrites.match import alike
 from aeframe.rewrites.pattern import (
     EACH,
     SIZES,
@@ -26,7 +26,6 @@ from aeframe.rewrites.pattern import (
     Term,
     depth,
     names_of,
-    variables,
 )
 from aeframe.rewrites.rule import Alternative, Rule
 
@@ -227,25 +226,11 @@ class _Saturation:
 
     def siblings(self, rule: Rule, left: Every) -> Iterator[tuple[list[Apply], Bindings]]:
         """The groups of Applies that a rule with several roots takes together."""
-        egraph = self.egraph
-        groups: dict[Hashable, dict[Variable, tuple[Apply, Bindings]]] = {}
-        own = {s for v in variables(left.body) if v.name in left.differ for s in _names(v)}
-        shared = {s for v in variables(left.body) if v.name not in left.differ for s in _names(v)}
-        own -= shared
-        for node in self.candidates(left.body.term):
-            if self.origin.get(node) == rule.name:
-                continue  # what the rule itself made
-            for bound in node_solutions(left.body, node, {}, egraph):
-                alike = {k: v for k, v in bound.items() if k not in left.differ and k != SIZES}
-                sizes = {k: v for k, v in bound.get(SIZES, {}).items() if k not in own}
-                key = (*sorted(alike.items(), key=_first), *sorted(sizes.items()))
-                groups.setdefault(key, {}).setdefault(egraph.find(node.outputs[0]), (node, bound))
-        for group in groups.values():
-            members = sorted(group.values(), key=lambda m: self.egraph.number(m[0].outputs[0]))
-            if len(members) > 1:
-                bound = _together([b for _, b in members], left, own)
-                if holds(rule.where, names_of(bound)):
-                    yield [node for node, _ in members], bound
+        # not those that the rule itself made
+        nodes = (n for n in self.candidates(left.body.term) if self.origin.get(n) != rule.name)
+        for roots, bound in alike(left, nodes, self.egraph):
+            if holds(rule.where, names_of(bound)):
+                yield roots, bound
 
     def apply(self, found: list[tuple[Rule, list[Apply], Bindings]]) -> str:
         """Put right sides beside left sides; the limit that was reached, if one was."""
@@ -275,26 +260,6 @@ class _Saturation:
         if isinstance(value, tuple) and value and isinstance(value[0], Variable):
             return tuple(self.egraph.find(v) for v in value)
         return value
-
-
-def _first(item: tuple[str, Any]) -> str:
-    return item[0]
-
-
-def _names(variable: Any) -> list[str]:
-    dims = getattr(variable, "dims", None) or ""
-    return [name for name in dims.split() if name != "..." and not name.isdigit()]
-
-
-def _together(bounds: list[Bindings], left: Every, own: set[str]) -> Bindings:
-    """The bindings of several roots as one: what differs becomes tuples."""
-    made = dict(bounds[0])
-    for name in left.differ:
-        made[name] = tuple(b[name] for b in bounds)
-    sizes = [b.get(SIZES, {}) for b in bounds]
-    made[SIZES] = {k: v for k, v in sizes[0].items() if k not in own}
-    made[EACH] = {k: tuple(s[k] for s in sizes) for k in sorted(own)}
-    return made
 
 
 def _signature(bound: Bindings) -> Iterator[Hashable]:

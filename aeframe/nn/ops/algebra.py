@@ -10,7 +10,9 @@ import numpy as np
 from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
 
+from aeframe.core.errors import ArgumentError
 from aeframe.core.ops import TypedOp, require_ndim, tensor_like
+from aeframe.core.trace import current_path
 from aeframe.nn.ops.windows import padding_pairs
 
 
@@ -28,7 +30,7 @@ class IdentityOp(TypedOp):
 
 
 class IdentityKernelOp(TypedOp):
-    """The (kh, kw, c, c) kernel, of odd sizes, that a convolution without effect has."""
+    """The (kh, kw, c, c) kernel that a convolution without effect has, 1 at (kh // 2, kw // 2)."""
 
     __props__ = ("kernel", "channels", "dtype")
 
@@ -63,6 +65,14 @@ class PadKernelOp(TypedOp):
 
     def __init__(self, padding: tuple[tuple[int, int], tuple[int, int]]) -> None:
         self.padding = padding_pairs(padding)
+        if self.padding == ((0, 0), (0, 0)):
+            raise ArgumentError(
+                "a kernel is padded with nothing",
+                path=current_path(),
+                expected="rows or columns of zeros",
+                got=padding,
+                fix="take the kernel itself: an Op without effect would be tried on its own result",
+            )
 
     def out_types(self, w: Variable) -> tuple[TensorType]:
         """As much larger as the padding is."""
