@@ -34,8 +34,9 @@ class AutoML:
     """Search over the models that rules lead to, from one model on.
 
     In each round, children of the best model so far are drawn: one rule at one place or several,
-    their weights inherited. They and the model itself, unchanged, are trained for ``rung``
-    epochs; the better half for as many more as it has had, and so on until one is left.
+    their weights inherited. They and the model itself, unchanged, race by successive halving
+    (Jamieson and Talwalkar 2016): all are trained for ``rung`` epochs, one in ``factor`` of them
+    until it has had ``factor`` times as many, and so on until one is left.
 
     Parameters
     ----------
@@ -49,8 +50,9 @@ class AutoML:
         the score.
     budget
         Epochs to train in all.
-    children, rung
-        How many children race in a round, and the epochs of the first heat.
+    children, rung, factor
+        How many children race in a round, the epochs of the first heat, and of how many one goes
+        on to the next.
     moves
         The most rules that lead to a child at once.
     within
@@ -80,6 +82,7 @@ class AutoML:
         *,
         children: int = 7,
         rung: int = 1,
+        factor: int = 2,
         moves: int = 2,
         within: Callable[[Graph], bool] | None = None,
         folder: str | os.PathLike[str] | None = None,
@@ -98,6 +101,7 @@ class AutoML:
         self.model, self.objective = model, objective
         self.rules = require_alternatives(rules)
         self.budget, self.children = count("budget", budget), count("children", children)
+        self.factor = count("factor", factor, 2)
         self.rung, self.moves = count("rung", rung), count("moves", moves)
         self.within = within or (lambda graph: True)
         self.folder = None if folder is None else Path(folder)
@@ -134,7 +138,7 @@ class AutoML:
             race.run(bar)
         best = race.best
         model = child(setting, best.lineage, len(best.lineage), best.checkpoint)
-        found = tuple(race.candidates)
+        found = tuple(c for c in race.candidates if c.curve)
         return AutoMLResult(trainable(model, setting), best, found, tuple(race.trace), race.spent)
 
     def _setting(self, data: Sequence[Any], given: Any, split: float) -> Setting:
@@ -192,7 +196,7 @@ class Memory:
         memory = cls(search.folder)
         if search.folder is None:
             return memory
-        names = ("children", "rung", "moves", "seed")
+        names = ("children", "rung", "factor", "moves", "seed")
         data = sha256(setting.base)
         for array in (*setting.data, *setting.validation):
             data.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
@@ -280,13 +284,14 @@ class _Race:
         return self.best, []
 
     def _halve(self, group: list[Candidate], bar: Any) -> bool:
-        """Train, keep the better half, double the epochs; whether the budget sufficed."""
-        epochs = self.search.rung
+        """Train, keep the best, train those longer; whether the budget sufficed."""
+        factor, epochs, had = self.search.factor, self.search.rung, 0
         while len(group) > 1:
             if not self.heat(group, epochs, bar):
                 return False
-            group = sorted(group, key=lambda c: (c.score, c.number))[: len(group) // 2]
-            epochs *= 2
+            group = sorted(group, key=lambda c: (c.score, c.number))[: len(group) // factor]
+            had += epochs
+            epochs = had * (factor - 1)
         return True
 
     def children(self, parent: Candidate) -> Iterator[Candidate]:
