@@ -1,11 +1,19 @@
 """AutoML on digits: a table of all networks of a space, and how soon a search is at its top.
 
-    python benchmarks/automl.py table [--work FILE] [--json FILE]
-    python benchmarks/automl.py search [--seeds 10] [--json FILE] [--picture FILE]
+    python benchmarks/automl.py table [--work FOLDER]
+    python benchmarks/automl.py search [--work FOLDER] [--seeds 10]
 
 ``table`` trains every network that the rules below reach from one small network within the limits
-below, three times from scratch, and keeps the mean validation NLL of each epoch. It goes on where
-it was interrupted, from ``--work``.
+below, three times from scratch, and keeps the mean validation NLL of each epoch.
+
+``search`` runs a search for each seed and looks up what it found. The search trains for itself,
+with its own seeds, and pays for every epoch; the table is not known to it. It has *reached* the
+top when its incumbent, the candidate of the lowest validation loss so far, is a network whose NLL
+in the table, after the last epoch, is among the lowest 5%. Random search draws networks of the
+table, pays the full training of one seed for each, and is told the table's NLL: by expectation
+(N + 1) / (K + 1) draws for K of N.
+
+Both go on where they were interrupted, from ``--work``.
 """
 
 from __future__ import annotations
@@ -38,7 +46,9 @@ RULES = (
     *("without layer normalization",),
 )
 GROWTH = RULES[:6]
-SEARCH = {"children": 7, "moves": 2, "rung": 1}
+SEARCH: dict[str, int] = {"children": 7, "moves": 2, "rung": 1, "factor": 8}
+BUDGET, TOP = 160, 0.05
+Steps = list[tuple[int, str]]
 
 
 class Small(ae.Module):
@@ -147,28 +157,123 @@ def table(work: Path, out: Path) -> None:
     out.write_text(json.dumps(head)[:-1] + ', "networks": [\n' + ",\n".join(lines) + "\n]}\n")
 
 
-def searched(seed: int, budget: int) -> dict[str, Any]:
-    """One search: the structure of the best candidate whenever another one became the best."""
+class Table:
+    """The networks of the space by key, each with its NLL after the last epoch."""
+
+    def __init__(self, path: Path) -> None:
+        known = json.loads(path.read_text())
+        self.epochs = known["epochs"]
+        self.nll = {e["key"]: e["nll"][-1] for e in known["networks"]}
+        self.top = int(len(self.nll) * TOP)
+        self.cut = sorted(self.nll.values())[self.top - 1]
+
+    def reached(self, best: Steps) -> int | None:
+        """The epochs trained when the incumbent was first among the top networks."""
+        return next((epochs for epochs, key in best if self.nll[key] <= self.cut), None)
+
+    def regret(self, best: Steps, at: Any) -> Any:
+        """The incumbent's NLL above that of the best network, at each number of epochs."""
+        epochs, values = zip(*((e, self.nll[key]) for e, key in best), strict=True)
+        index = np.searchsorted(epochs, at, side="right") - 1
+        return np.where(index < 0, np.nan, np.array(values)[index]) - min(self.nll.values())
+
+    def random(self, seed: int) -> Steps:
+        """Random search: each network drawn is paid for in full, and its NLL then known."""
+        order = np.random.default_rng(seed).permutation(sorted(self.nll))
+        best: Steps = []
+        for i, key in enumerate(map(str, order)):
+            if not best or self.nll[key] < self.nll[best[-1][1]]:
+                best.append(((i + 1) * self.epochs, key))
+        return best
+
+
+def searched(seed: int, budget: int, folder: Path) -> Steps:
+    """One search: the structure of the incumbent whenever another candidate became the best."""
     x, y, x_valid, y_valid = data()
-    began = time.time()
-    result = ae.AutoML(
-        base(), GROWTH, nn.softmax_cross_entropy, budget, within=is_within, seed=seed, **SEARCH
-    ).fit(x, y, validation_data=(x_valid, y_valid), progress=False)
+    search = ae.AutoML(
+        *(base(), GROWTH, nn.softmax_cross_entropy, budget),
+        **SEARCH,
+        within=is_within,
+        folder=folder / str(seed),
+        seed=seed,
+    )
+    result = search.fit(x, y, validation_data=(x_valid, y_valid), progress=False)
     keys = {c.number: c.key for c in result.candidates}
-    return {
-        "seed": seed,
-        "epochs": result.epochs,
-        "candidates": len(keys),
-        "seconds": round(time.time() - began, 1),
-        "best": [(epochs, keys[number]) for epochs, number in result.trace],
+    return [(epochs, keys[number]) for epochs, number in result.trace]
+
+
+def compare(work: Path, seeds: range, out: Path, picture: Path) -> None:
+    """Search with each seed until the top is reached; write the figures and draw the regret."""
+    table = Table(RESULTS / "automl_table.json")
+    ours: list[Steps] = []
+    for seed in seeds:
+        budget = BUDGET
+        best = searched(seed, budget, work)
+        while table.reached(best) is None and budget < 8 * BUDGET:
+            budget *= 2
+            best = searched(seed, budget, work)
+        ours.append(best)
+        print(f"seed {seed}: {table.reached(best)} epochs, of {budget}", flush=True)
+    theirs = [table.random(seed) for seed in seeds]
+    found = [table.reached(best) or 8 * BUDGET for best in ours]
+    expected = table.epochs * (len(table.nll) + 1) / (table.top + 1)
+    figures = {
+        "networks": len(table.nll),
+        "top": table.top,
+        "nll of the last of the top": table.cut,
+        "best nll": min(table.nll.values()),
+        "search": found,
+        "search mean": float(np.mean(found)),
+        "random": [table.reached(best) for best in theirs],
+        "random mean": float(np.mean([table.reached(best) for best in theirs])),
+        "random expected": round(expected, 1),
+        "ratio to expected": round(float(np.mean(found)) / expected, 3),
+        "settings": SEARCH,
+        "rules": GROWTH,
     }
+    out.write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
+    draw(table, ours, theirs, expected, picture)
+
+
+def draw(
+    table: Table, ours: list[Steps], theirs: list[Steps], expected: float, picture: Path
+) -> None:
+    """Mean regret over epochs, with each seed as a thin line."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure = plt.figure(figsize=(7, 4), layout="constrained")
+    ax = figure.subplots()
+    at = np.arange(1, int(1.3 * expected))
+    for runs, color, name in ((ours, "C0", "AutoML by rules"), (theirs, "0.45", "random search")):
+        lines = [table.regret(best, at) for best in runs]
+        for line in lines:
+            ax.plot(at, line, color=color, lw=0.5, alpha=0.4)
+        ax.plot(at, np.mean(lines, axis=0), color=color, lw=2, label=f"{name}, mean of {len(runs)}")
+    top = table.cut - min(table.nll.values())
+    ax.axhline(top, color="C3", lw=1, ls="--", label=f"top {TOP:.0%}")
+    ax.set(xlabel="epochs trained", ylabel="table NLL above the best", ylim=(0, 0.2))
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False)
+    figure.savefig(picture, dpi=130)
+    plt.close(figure)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("table", "search"))
-    parser.add_argument("--work", type=Path, default=Path("automl_table.jsonl"))
+    parser.add_argument("--work", type=Path, default=Path("automl_work"), help="a folder")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path, default=RESULTS / "automl.png")
     chosen = parser.parse_args()
+    chosen.work.mkdir(parents=True, exist_ok=True)
     if chosen.what == "table":
-        table(chosen.work, chosen.json or RESULTS / "automl_table.json")
+        table(chosen.work / "table.jsonl", chosen.json or RESULTS / "automl_table.json")
+    else:
+        seeds = range(chosen.first, chosen.first + chosen.seeds)
+        compare(chosen.work, seeds, chosen.json or RESULTS / "automl.json", chosen.picture)

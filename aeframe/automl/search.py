@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
@@ -15,14 +14,13 @@ from joblib import Parallel, delayed
 
 from aeframe.automl.copies import twin
 from aeframe.automl.grow import Grow, key, places, require_alternatives
+from aeframe.automl.memory import Memory
 from aeframe.automl.result import AutoMLResult, Candidate, Move
-from aeframe.automl.rules import RULES
 from aeframe.automl.training import Training
 from aeframe.automl.worker import Setting, Task, child, lowered, packed, train, trainable
 from aeframe.backends import Backend
 from aeframe.core.arguments import count
-from aeframe.core.errors import ArgumentError, DataError, FileError
-from aeframe.core.files import write_atomically
+from aeframe.core.errors import ArgumentError, DataError, ShapeError
 from aeframe.core.graph import Graph
 from aeframe.core.module import Module
 from aeframe.core.progress import progress_bar
@@ -42,9 +40,9 @@ class AutoML:
     ----------
     model
         Where the search begins; it is not changed. A pass :class:`Training` says how it is
-        trained at first.
+        trained at first; without one, by Adam at a rate of 0.001.
     rules
-        Alternatives, or their names.
+        Alternatives, or their names; :data:`aeframe.automl.RULES` are all that come along.
     objective
         The loss, ``loss(prediction, target, weight=None)``; its mean on the validation data is
         the score.
@@ -71,13 +69,20 @@ class AutoML:
     ------
     ArgumentError
         When an argument is of the wrong kind.
+
+    >>> import numpy as np
+    >>> from aeframe import nn
+    >>> model = nn.Sequential(nn.Dense(4), nn.tanh, nn.Dense(2))
+    >>> search = AutoML(model, ("wider",), nn.softmax_cross_entropy, budget=1)
+    >>> search.fit(np.ones((10, 3)), np.arange(10) % 2).epochs
+    1
     """
 
     def __init__(
         self,
         model: Module,
-        rules: Sequence[Rule | str] = RULES,
-        objective: Callable[..., Any] | None = None,
+        rules: Sequence[Rule | str],
+        objective: Callable[..., Any],
         budget: int = 200,
         *,
         children: int = 7,
@@ -103,6 +108,12 @@ class AutoML:
         self.budget, self.children = count("budget", budget), count("children", children)
         self.factor = count("factor", factor, 2)
         self.rung, self.moves = count("rung", rung), count("moves", moves)
+        if self.rung > self.budget:
+            raise ArgumentError(
+                "the budget does not suffice to train the model that the search begins with",
+                expected=f"budget={100 * self.rung}",
+                got=self.budget,
+            )
         self.within = within or (lambda graph: True)
         self.folder = None if folder is None else Path(folder)
         self.seed, self.jobs, self.backend = count("seed", seed, 0), jobs, backend
@@ -133,7 +144,10 @@ class AutoML:
             When ``folder`` holds another search, or cannot be written.
         """
         setting = self._setting(data, validation_data, validation_split)
-        race = _Race(self, setting, Memory.of(self, setting))
+        memory = Memory(self.folder)
+        if self.folder is not None:
+            memory.claim(self._identity(setting))
+        race = _Race(self, setting, memory)
         with progress_bar(self.budget, "AutoML", "epoch", progress) as bar:
             race.run(bar)
         best = race.best
@@ -166,6 +180,19 @@ class AutoML:
             self.seed,
         )  # fmt: skip
 
+    def _identity(self, setting: Setting) -> dict[str, Any]:
+        """What the course of a search depends on, but for ``within``, which is code."""
+        found = sha256(setting.base)
+        for array in (*setting.data, *setting.validation):
+            found.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+        names = ("children", "rung", "factor", "moves", "seed")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "rules": [r.name for r in self.rules],
+            "objective": getattr(self.objective, "__qualname__", repr(self.objective)),
+            "model and data": found.hexdigest(),
+        }
+
 
 def _arrays(data: Sequence[Any], dtype: str) -> list[Any]:
     """``(x, ..., y)`` as arrays; those of floating type in the dtype of the model."""
@@ -179,74 +206,6 @@ def _arrays(data: Sequence[Any], dtype: str) -> list[Any]:
             got=", ".join(str(a.shape) for a in arrays),
         )
     return [a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays]
-
-
-class Memory:
-    """What has been trained, on disk if there is a folder: a file for each heat of a candidate.
-
-    Everything else about a search follows from its seed, so that it is simply run again.
-    """
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-
-    @classmethod
-    def of(cls, search: AutoML, setting: Setting) -> Memory:
-        """That of a search, after looking whether the folder is this search's."""
-        memory = cls(search.folder)
-        if search.folder is None:
-            return memory
-        names = ("children", "rung", "factor", "moves", "seed")
-        data = sha256(setting.base)
-        for array in (*setting.data, *setting.validation):
-            data.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
-        identity = {
-            **{name: getattr(search, name) for name in names},
-            "rules": [r.name for r in search.rules],
-            "objective": getattr(search.objective, "__qualname__", repr(search.objective)),
-            "model and data": data.hexdigest(),
-        }
-        memory.claim(identity)
-        return memory
-
-    def claim(self, identity: dict[str, Any]) -> None:
-        """Write what this is a search for, or compare with what is there."""
-        assert self.folder is not None
-        path = self.folder / "search.json"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            known = json.loads(path.read_text()) if path.exists() else None
-        except (OSError, ValueError) as error:
-            raise FileError(f"the folder cannot be used: {error}", path=str(path)) from error
-        if known is None:
-            write_atomically(path, json.dumps(identity).encode())
-        elif known != identity:
-            differing = [k for k in identity if known.get(k) != identity[k]]
-            raise FileError(
-                "the folder holds another search",
-                path=str(self.folder),
-                got="other " + ", ".join(differing),
-                fix="choose another folder, or call `fit` as it was called then",
-            )
-
-    def _path(self, number: int, epochs: int) -> Path:
-        assert self.folder is not None
-        return self.folder / f"{number:04d}-{epochs}.checkpoint"
-
-    def recall(self, number: int, epochs: int) -> tuple[list[float], bytes] | None:
-        """The curve and the checkpoint of a heat, if it was run."""
-        if self.folder is None or not self._path(number, epochs).exists():
-            return None
-        from aeframe.train.checkpoint import Checkpoint
-
-        path = self._path(number, epochs)
-        curve = Checkpoint.read(path).training["logs"]["val_loss"]
-        return [float(v) for v in curve], path.read_bytes()
-
-    def keep(self, number: int, epochs: int, checkpoint: bytes) -> None:
-        """Write a heat's checkpoint, atomically."""
-        if self.folder is not None:
-            write_atomically(self._path(number, epochs), checkpoint)
 
 
 class _Race:
@@ -303,7 +262,10 @@ class _Race:
                 if not listed:
                     break
                 rule, place, path = listed[int(self.rng.integers(len(listed)))]
-                grown, _ = Grow(rule, place, self.search.seed)(graph)
+                try:
+                    grown, _ = Grow(rule, place, self.search.seed)(graph)
+                except ShapeError:  # what reads it cannot take the new shape
+                    break
                 if not self.search.within(grown):
                     break
                 graph = grown
