@@ -76,6 +76,10 @@ def base() -> Small:
     return model.with_pass(automl.Training(learning_rate=RATES[0], batch_size=BATCH))
 
 
+def graph_of(model: ae.Module) -> Graph:
+    return ae.lower(model, TensorType("float32", (1, 64))("x"))
+
+
 def is_within(graph: Graph) -> bool:
     """Whether a network is of the space: depth, widths, learning rate, and how many extras."""
     nodes = toposort(graph.outputs)
@@ -91,7 +95,7 @@ def is_within(graph: Graph) -> bool:
 def space() -> Iterator[tuple[str, list[tuple[str, int]], Graph]]:
     """Every network of the space: its key, the shortest lineage to it, its graph."""
     rules = automl.require_alternatives(RULES)
-    start = ae.lower(base(), TensorType("float32", (1, 64))("x"))
+    start = graph_of(base())
     todo: list[tuple[list[tuple[str, int]], Graph]] = [([], start)]
     seen = {automl.key(start)}
     yield automl.key(start), *todo[0]

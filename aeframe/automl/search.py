@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -217,6 +218,8 @@ class _Race:
         graph = lowered(child(setting, (), 0, None), setting)
         self.candidates = [Candidate(0, None, (), 0, key(graph), graph)]
         self.seen = {self.candidates[0].key}
+        self.moves: dict[str, list[Move]] = {}
+        self.grown: dict[tuple[str, str, int], tuple[Graph, str] | None] = {}
         self.trace: list[tuple[int, int]] = []
         self.spent = 0
 
@@ -256,21 +259,15 @@ class _Race:
     def children(self, parent: Candidate) -> Iterator[Candidate]:
         """Models of some moves more, in random order, each structure once; built when asked for."""
         for _ in range(20 * self.search.children):
-            graph, moves = parent.graph, list[Move]()
+            graph, name, moves = parent.graph, parent.key, list[Move]()
             for _ in range(int(self.rng.integers(1, self.search.moves + 1))):
-                listed = [(r, i, p.path) for r, i, p in places(graph, self.search.rules)]
-                if not listed:
+                found = self._moves(name, graph)
+                move = found[int(self.rng.integers(len(found)))] if found else None
+                grown = None if move is None else self._grown(name, graph, move)
+                if move is None or grown is None:
                     break
-                rule, place, path = listed[int(self.rng.integers(len(listed)))]
-                try:
-                    grown, _ = Grow(rule, place, self.search.seed)(graph)
-                except ShapeError:  # what reads it cannot take the new shape
-                    break
-                if not self.search.within(grown):
-                    break
-                graph = grown
-                moves.append(Move(rule.name, place, path))
-            name = key(graph)
+                graph, name = grown
+                moves.append(move)
             if moves and name not in self.seen:
                 self.seen.add(name)
                 made = Candidate(
@@ -279,6 +276,24 @@ class _Race:
                 )  # fmt: skip
                 self.candidates.append(made)
                 yield made
+
+    def _moves(self, name: str, graph: Graph) -> list[Move]:
+        """What can be done with a structure; looked for once."""
+        if name not in self.moves:
+            found = places(graph, self.search.rules)
+            self.moves[name] = [Move(rule.name, i, place.path) for rule, i, place in found]
+        return self.moves[name]
+
+    def _grown(self, name: str, graph: Graph, move: Move) -> tuple[Graph, str] | None:
+        """The graph after a move, and its key; None where it is not to be considered."""
+        step = name, move.rule, move.place
+        if step not in self.grown:
+            self.grown[step] = None
+            with suppress(ShapeError):  # what reads it may not take the new shape
+                grown, _ = Grow(move.rule, move.place, self.search.seed)(graph)
+                if self.search.within(grown):
+                    self.grown[step] = grown, key(grown)
+        return self.grown[step]
 
     def heat(self, group: Sequence[Candidate], epochs: int, bar: Any) -> bool:
         """Train each for ``epochs`` more, if the budget suffices; whether it does."""
