@@ -182,8 +182,11 @@ class Grow(Pass):
             for a, b in zip(old.outputs, same.outputs, strict=True):
                 replace.setdefault(a, b)
         for node in new:
-            if not getattr(node.tag, "path", None):
+            path = getattr(node.tag, "path", None) or ""
+            if type(node.op) is type(place.node.op) and node is made[0].owner:
                 node.tag.path = place.path
+            elif not path.startswith("passes["):
+                node.tag.path = self.rule
 
 
 def grow(model: M, lineage: Sequence[tuple[str, int]], seed: int = 0) -> M:

@@ -92,7 +92,7 @@ class AutoMLResult:
         Its candidate; ``best.lineage`` can be applied to another model, see
         :func:`aeframe.automl.grow`.
     candidates
-        All of them, by number.
+        Those that were trained, by number.
     trace
         (epochs trained in all, number of the best candidate), each time the best one changed.
     epochs

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -15,14 +15,13 @@ from joblib import Parallel, delayed
 
 from aeframe.automl.copies import twin
 from aeframe.automl.grow import Grow, key, places, require_alternatives
+from aeframe.automl.memory import Memory
 from aeframe.automl.result import AutoMLResult, Candidate, Move
-from aeframe.automl.rules import RULES
 from aeframe.automl.training import Training
 from aeframe.automl.worker import Setting, Task, child, lowered, packed, train, trainable
 from aeframe.backends import Backend
 from aeframe.core.arguments import count
-from aeframe.core.errors import ArgumentError, DataError, FileError
-from aeframe.core.files import write_atomically
+from aeframe.core.errors import ArgumentError, DataError, ShapeError
 from aeframe.core.graph import Graph
 from aeframe.core.module import Module
 from aeframe.core.progress import progress_bar
@@ -34,23 +33,25 @@ class AutoML:
     """Search over the models that rules lead to, from one model on.
 
     In each round, children of the best model so far are drawn: one rule at one place or several,
-    their weights inherited. They and the model itself, unchanged, are trained for ``rung``
-    epochs; the better half for as many more as it has had, and so on until one is left.
+    their weights inherited. They and the model itself, unchanged, race by successive halving
+    (Jamieson and Talwalkar 2016): all are trained for ``rung`` epochs, one in ``factor`` of them
+    until it has had ``factor`` times as many, and so on until one is left.
 
     Parameters
     ----------
     model
         Where the search begins; it is not changed. A pass :class:`Training` says how it is
-        trained at first.
+        trained at first; without one, by Adam at a rate of 0.001.
     rules
-        Alternatives, or their names.
+        Alternatives, or their names; :data:`aeframe.automl.RULES` are all that come along.
     objective
         The loss, ``loss(prediction, target, weight=None)``; its mean on the validation data is
         the score.
     budget
         Epochs to train in all.
-    children, rung
-        How many children race in a round, and the epochs of the first heat.
+    children, rung, factor
+        How many children race in a round, the epochs of the first heat, and of how many one goes
+        on to the next.
     moves
         The most rules that lead to a child at once.
     within
@@ -69,17 +70,25 @@ class AutoML:
     ------
     ArgumentError
         When an argument is of the wrong kind.
+
+    >>> import numpy as np
+    >>> from aeframe import nn
+    >>> model = nn.Sequential(nn.Dense(4), nn.tanh, nn.Dense(2))
+    >>> search = AutoML(model, ("wider",), nn.softmax_cross_entropy, budget=1)
+    >>> search.fit(np.ones((10, 3)), np.arange(10) % 2).epochs
+    1
     """
 
     def __init__(
         self,
         model: Module,
-        rules: Sequence[Rule | str] = RULES,
-        objective: Callable[..., Any] | None = None,
+        rules: Sequence[Rule | str],
+        objective: Callable[..., Any],
         budget: int = 200,
         *,
         children: int = 7,
         rung: int = 1,
+        factor: int = 2,
         moves: int = 2,
         within: Callable[[Graph], bool] | None = None,
         folder: str | os.PathLike[str] | None = None,
@@ -98,7 +107,14 @@ class AutoML:
         self.model, self.objective = model, objective
         self.rules = require_alternatives(rules)
         self.budget, self.children = count("budget", budget), count("children", children)
+        self.factor = count("factor", factor, 2)
         self.rung, self.moves = count("rung", rung), count("moves", moves)
+        if self.rung > self.budget:
+            raise ArgumentError(
+                "the budget does not suffice to train the model that the search begins with",
+                expected=f"budget={100 * self.rung}",
+                got=self.budget,
+            )
         self.within = within or (lambda graph: True)
         self.folder = None if folder is None else Path(folder)
         self.seed, self.jobs, self.backend = count("seed", seed, 0), jobs, backend
@@ -129,12 +145,15 @@ class AutoML:
             When ``folder`` holds another search, or cannot be written.
         """
         setting = self._setting(data, validation_data, validation_split)
-        race = _Race(self, setting, Memory.of(self, setting))
+        memory = Memory(self.folder)
+        if self.folder is not None:
+            memory.claim(self._identity(setting))
+        race = _Race(self, setting, memory)
         with progress_bar(self.budget, "AutoML", "epoch", progress) as bar:
             race.run(bar)
         best = race.best
         model = child(setting, best.lineage, len(best.lineage), best.checkpoint)
-        found = tuple(race.candidates)
+        found = tuple(c for c in race.candidates if c.curve)
         return AutoMLResult(trainable(model, setting), best, found, tuple(race.trace), race.spent)
 
     def _setting(self, data: Sequence[Any], given: Any, split: float) -> Setting:
@@ -162,6 +181,19 @@ class AutoML:
             self.seed,
         )  # fmt: skip
 
+    def _identity(self, setting: Setting) -> dict[str, Any]:
+        """What the course of a search depends on, but for ``within``, which is code."""
+        found = sha256(setting.base)
+        for array in (*setting.data, *setting.validation):
+            found.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+        names = ("children", "rung", "factor", "moves", "seed")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "rules": [r.name for r in self.rules],
+            "objective": getattr(self.objective, "__qualname__", repr(self.objective)),
+            "model and data": found.hexdigest(),
+        }
+
 
 def _arrays(data: Sequence[Any], dtype: str) -> list[Any]:
     """``(x, ..., y)`` as arrays; those of floating type in the dtype of the model."""
@@ -177,74 +209,6 @@ def _arrays(data: Sequence[Any], dtype: str) -> list[Any]:
     return [a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays]
 
 
-class Memory:
-    """What has been trained, on disk if there is a folder: a file for each heat of a candidate.
-
-    Everything else about a search follows from its seed, so that it is simply run again.
-    """
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-
-    @classmethod
-    def of(cls, search: AutoML, setting: Setting) -> Memory:
-        """That of a search, after looking whether the folder is this search's."""
-        memory = cls(search.folder)
-        if search.folder is None:
-            return memory
-        names = ("children", "rung", "moves", "seed")
-        data = sha256(setting.base)
-        for array in (*setting.data, *setting.validation):
-            data.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
-        identity = {
-            **{name: getattr(search, name) for name in names},
-            "rules": [r.name for r in search.rules],
-            "objective": getattr(search.objective, "__qualname__", repr(search.objective)),
-            "model and data": data.hexdigest(),
-        }
-        memory.claim(identity)
-        return memory
-
-    def claim(self, identity: dict[str, Any]) -> None:
-        """Write what this is a search for, or compare with what is there."""
-        assert self.folder is not None
-        path = self.folder / "search.json"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            known = json.loads(path.read_text()) if path.exists() else None
-        except (OSError, ValueError) as error:
-            raise FileError(f"the folder cannot be used: {error}", path=str(path)) from error
-        if known is None:
-            write_atomically(path, json.dumps(identity).encode())
-        elif known != identity:
-            differing = [k for k in identity if known.get(k) != identity[k]]
-            raise FileError(
-                "the folder holds another search",
-                path=str(self.folder),
-                got="other " + ", ".join(differing),
-                fix="choose another folder, or call `fit` as it was called then",
-            )
-
-    def _path(self, number: int, epochs: int) -> Path:
-        assert self.folder is not None
-        return self.folder / f"{number:04d}-{epochs}.checkpoint"
-
-    def recall(self, number: int, epochs: int) -> tuple[list[float], bytes] | None:
-        """The curve and the checkpoint of a heat, if it was run."""
-        if self.folder is None or not self._path(number, epochs).exists():
-            return None
-        from aeframe.train.checkpoint import Checkpoint
-
-        path = self._path(number, epochs)
-        curve = Checkpoint.read(path).training["logs"]["val_loss"]
-        return [float(v) for v in curve], path.read_bytes()
-
-    def keep(self, number: int, epochs: int, checkpoint: bytes) -> None:
-        """Write a heat's checkpoint, atomically."""
-        if self.folder is not None:
-            write_atomically(self._path(number, epochs), checkpoint)
-
-
 class _Race:
     """One search: candidates so far, what they cost, and the best of them."""
 
@@ -254,6 +218,8 @@ class _Race:
         graph = lowered(child(setting, (), 0, None), setting)
         self.candidates = [Candidate(0, None, (), 0, key(graph), graph)]
         self.seen = {self.candidates[0].key}
+        self.moves: dict[str, list[Move]] = {}
+        self.grown: dict[tuple[str, str, int], tuple[Graph, str] | None] = {}
         self.trace: list[tuple[int, int]] = []
         self.spent = 0
 
@@ -280,30 +246,28 @@ class _Race:
         return self.best, []
 
     def _halve(self, group: list[Candidate], bar: Any) -> bool:
-        """Train, keep the better half, double the epochs; whether the budget sufficed."""
-        epochs = self.search.rung
+        """Train, keep the best, train those longer; whether the budget sufficed."""
+        factor, epochs, had = self.search.factor, self.search.rung, 0
         while len(group) > 1:
             if not self.heat(group, epochs, bar):
                 return False
-            group = sorted(group, key=lambda c: (c.score, c.number))[: len(group) // 2]
-            epochs *= 2
+            group = sorted(group, key=lambda c: (c.score, c.number))[: len(group) // factor]
+            had += epochs
+            epochs = had * (factor - 1)
         return True
 
     def children(self, parent: Candidate) -> Iterator[Candidate]:
         """Models of some moves more, in random order, each structure once; built when asked for."""
         for _ in range(20 * self.search.children):
-            graph, moves = parent.graph, list[Move]()
+            graph, name, moves = parent.graph, parent.key, list[Move]()
             for _ in range(int(self.rng.integers(1, self.search.moves + 1))):
-                listed = [(r, i, p.path) for r, i, p in places(graph, self.search.rules)]
-                if not listed:
+                found = self._moves(name, graph)
+                move = found[int(self.rng.integers(len(found)))] if found else None
+                grown = None if move is None else self._grown(name, graph, move)
+                if move is None or grown is None:
                     break
-                rule, place, path = listed[int(self.rng.integers(len(listed)))]
-                grown, _ = Grow(rule, place, self.search.seed)(graph)
-                if not self.search.within(grown):
-                    break
-                graph = grown
-                moves.append(Move(rule.name, place, path))
-            name = key(graph)
+                graph, name = grown
+                moves.append(move)
             if moves and name not in self.seen:
                 self.seen.add(name)
                 made = Candidate(
@@ -312,6 +276,24 @@ class _Race:
                 )  # fmt: skip
                 self.candidates.append(made)
                 yield made
+
+    def _moves(self, name: str, graph: Graph) -> list[Move]:
+        """What can be done with a structure; looked for once."""
+        if name not in self.moves:
+            found = places(graph, self.search.rules)
+            self.moves[name] = [Move(rule.name, i, place.path) for rule, i, place in found]
+        return self.moves[name]
+
+    def _grown(self, name: str, graph: Graph, move: Move) -> tuple[Graph, str] | None:
+        """The graph after a move, and its key; None where it is not to be considered."""
+        step = name, move.rule, move.place
+        if step not in self.grown:
+            self.grown[step] = None
+            with suppress(ShapeError):  # what reads it may not take the new shape
+                grown, _ = Grow(move.rule, move.place, self.search.seed)(graph)
+                if self.search.within(grown):
+                    self.grown[step] = grown, key(grown)
+        return self.grown[step]
 
     def heat(self, group: Sequence[Candidate], epochs: int, bar: Any) -> bool:
         """Train each for ``epochs`` more, if the budget suffices; whether it does."""

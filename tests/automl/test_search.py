@@ -169,6 +169,8 @@ def test_wrong_uses_are_told(tmp_path):
         ae.AutoML(Net(), RULES, "nll")
     with pytest.raises(ArgumentError, match="budget"):
         search(0)
+    with pytest.raises(ArgumentError, match="does not suffice"):
+        search(2, rung=3)
     with pytest.raises(DataError, match="not the same number"):
         search().fit(x, y[:-1])
     with pytest.raises(DataError, match="fit\\(x, y\\)"):
