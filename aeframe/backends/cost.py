@@ -90,14 +90,16 @@ class Analytic(_Model):
         if found.kind is VIEW:
             return 0.0
         call = found.calls * self.machine.call
-        width = max(
-            (np.dtype(o.type.dtype).itemsize for o in node.outputs if is_tensor(o)), default=4
-        )
+        tensors = [o for o in node.outputs if is_tensor(o)]
+        if not tensors:
+            return call
+        width = max(np.dtype(o.type.dtype).itemsize for o in tensors)
         if found.kind.sample is None:
             return self._elementwise(node, found, width / 4, call)
         rate, of_bytes = self._rate(found.kind, found.sizes)
-        amount = found.bytes if of_bytes else found.flops * max(width / 4, 1)
-        return max(amount / rate, self._traffic(found.bytes)) + call
+        if of_bytes:
+            return found.bytes / rate + call
+        return max(found.flops * max(width / 4, 1) / rate, self._traffic(found.bytes)) + call
 
     def _elementwise(self, node: Apply, found: Work, width: float, call: float) -> float:
         machine, n = self.machine, VECTORS[1]
