@@ -11,6 +11,7 @@ import aeframe.backends.plain  # noqa: F401 (what plain Ops cost)
 from aeframe.backends.work import VIEW, entries, nbytes, work
 from aeframe.core.cells import Cell, cells
 from aeframe.core.graph import Graph, Merger, replay, toposort
+from aeframe.core.ops import WeightOp
 from aeframe.core.shapes import concrete, is_tensor
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ class Folded:
 def foldable(graph: Graph, fixed: Iterable[Cell]) -> dict[Variable, Variable]:
     """Which variables of ``graph`` to fold → the same expressions, of known shapes.
 
-    A maximal part that depends on ``fixed`` alone is folded where its result is no larger than
-    the cells it is made of, or takes :data:`INTENSE` operations an entry: products always are,
-    broadcasts never. Where it is not, what it is made of may be. Views are left to the backend,
-    and so is everything where it is less than :data:`LEAST` in all. The results of the graph
-    itself are not folded: who calls the program owns them.
+    A maximal part that depends on ``fixed`` alone is folded where it is a :class:`WeightOp`, its
+    result is no larger than the cells it is made of, or it takes :data:`INTENSE` operations an
+    entry: products always are, broadcasts never. Where it is not, what it is made of may be. Views
+    are left to the backend, and so is everything where it is less than :data:`LEAST` in all. The
+    results of the graph itself are not folded: who calls the program owns them.
     """
     sources = {c for c in fixed if is_tensor(c)}
     nodes = toposort(graph.results, graph.inputs)
@@ -110,6 +111,8 @@ def _pays(result: Variable) -> bool:
     nodes = toposort([result])
     if any(None in o.type.shape for n in nodes for o in n.outputs):
         return False
+    if isinstance(result.owner.op, WeightOp):
+        return True
     made_of = {v for n in nodes for v in n.inputs if v.owner is None and is_tensor(v)}
     if nbytes(result) <= sum(nbytes(v) for v in made_of if not isinstance(v, Constant)):
         return True

@@ -257,6 +257,13 @@ class TypedOp(_NamedOp):
             cell[0] = value
 
 
+class WeightOp(TypedOp):
+    """Base of what rules make of weights: another layout, zeros around, a factor folded in.
+
+    A program that does not update the weights computes it once and keeps it.
+    """
+
+
 @lru_cache(maxsize=1024)
 def _compiled(op: TypedOp, types: tuple[Type, ...]) -> Any:
     import aesara

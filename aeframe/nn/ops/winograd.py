@@ -17,7 +17,7 @@ from aesara.tensor.type import TensorType
 from numpy.typing import NDArray
 
 from aeframe.core.errors import ArgumentError, ShapeError
-from aeframe.core.ops import TypedOp, require_ndim, require_size, tensor_like
+from aeframe.core.ops import TypedOp, WeightOp, require_ndim, require_size, tensor_like
 from aeframe.core.shapes import shape_text
 from aeframe.core.trace import current_path
 from aeframe.nn.ops.linear import BilinearOp
@@ -69,7 +69,7 @@ class _Winograd(TypedOp):
         )
 
 
-class WinogradKernelOp(_Winograd):
+class WinogradKernelOp(_Winograd, WeightOp):
     """(3, 3, c, o) → ((tile + 2)², c, o): the kernel that :class:`WinogradOp` takes.
 
     It depends on weights alone, so a program makes it once.
