@@ -7,6 +7,7 @@ what does not fit. Sizes are so small that each relation of a condition is met o
 """
 
 from functools import singledispatch
+from inspect import signature
 from itertools import count
 
 import numpy as np
@@ -20,7 +21,7 @@ from aeframe.nn.ops.fused import FusedOp
 from aeframe.nn.ops.losses import _OfLabels
 from aeframe.nn.ops.normalize import _Normalize
 from aeframe.rewrites.match import own_sizes
-from aeframe.rewrites.pattern import Each, Every, Literal, Prop, Rest, Var
+from aeframe.rewrites.pattern import Each, Every, Literal, Prop, Rest, Var, term
 from aeframe.rewrites.vocabulary import (
     ConcatOp,
     ElementwiseOp,
@@ -388,3 +389,24 @@ def samples(pattern, seed):
             yield Sample(pattern, [*seed, attempt])
         except (Misfit, AeframeError, ValueError, IndexError):
             continue
+
+
+def drawable(kind):
+    """Whether hyperparameters of an Op class can be drawn, by their names."""
+    return set(getattr(kind, "__props__", ())) <= DRAWS.keys() and kind.__module__.startswith(
+        "aeframe."
+    )
+
+
+def applies(kind, seed):
+    """Random Applies of an Op class, without end: as many inputs as fit, two or more if any."""
+    parameters = list(signature(kind.body).parameters.values())[1:]
+    least = sum(p.default is p.empty and p.kind is not p.VAR_POSITIONAL for p in parameters)
+    for attempt in count():
+        rng = np.random.default_rng([seed, attempt])
+        several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        n = int(rng.integers(least, len(parameters) + 1)) if not several else 2
+        names = [Var(f"x{i}") for i in range(n)]
+        for sample in samples(term(kind)(*names), [seed, attempt]):
+            yield sample.outputs[0].owner
+            break
