@@ -196,7 +196,7 @@ class Typed:
             around = same((args[0] - h + 1, args[1] - w + 1))
             return PadKernelOp(around)(*terms) if (h, w) != args[:2] else terms[0]
         if name == "concat":
-            axes = ((-1, -2, -4, -3) if kernel else (-4, -1, -3, -2))
+            axes = (-1, -2, -4, -3) if kernel else (-4, -1, -3, -2)
             return ConcatOp(axes[args[0]] if terms[0].type.ndim == 4 else args[0] - 2)(*terms)
         if name == "transpose":
             return TransposeOp((1, 0))(*terms)

@@ -7,6 +7,7 @@ what does not fit. Sizes are so small that each relation of a condition is met o
 """
 
 from functools import singledispatch
+from inspect import signature
 from itertools import count
 
 import numpy as np
@@ -20,7 +21,7 @@ from aeframe.nn.ops.fused import FusedOp
 from aeframe.nn.ops.losses import _OfLabels
 from aeframe.nn.ops.normalize import _Normalize
 from aeframe.rewrites.match import own_sizes
-from aeframe.rewrites.pattern import Each, Every, Literal, Prop, Rest, Var
+from aeframe.rewrites.pattern import Each, Every, Literal, Prop, Rest, Var, term
 from aeframe.rewrites.vocabulary import (
     ConcatOp,
     ElementwiseOp,
@@ -138,7 +139,9 @@ def _before(out, op, reach):
 def _(op: Conv2DOp, out, n, rng):
     if len(out) != 4:
         raise Misfit
-    kernel = tuple(int(k) for k in rng.choice([1, 2, 3, 3, 4, 5], 2, p=[0.2, 0.1, 0.3, 0.3, 0.05, 0.05]))
+    kernel = tuple(
+        int(k) for k in rng.choice([1, 2, 3, 3, 4, 5], 2, p=[0.2, 0.1, 0.3, 0.3, 0.05, 0.05])
+    )
     kernel = (kernel[0], kernel[0]) if rng.random() < 0.5 else kernel
     c = int(rng.integers(1, 3))
     o = out[3] if out[3] % op.groups == 0 else op.groups
@@ -388,3 +391,24 @@ def samples(pattern, seed):
             yield Sample(pattern, [*seed, attempt])
         except (Misfit, AeframeError, ValueError, IndexError):
             continue
+
+
+def drawable(kind):
+    """Whether hyperparameters of an Op class can be drawn, by their names."""
+    return set(getattr(kind, "__props__", ())) <= DRAWS.keys() and kind.__module__.startswith(
+        "aeframe."
+    )
+
+
+def applies(kind, seed):
+    """Random Applies of an Op class, without end: as many inputs as fit, two or more if any."""
+    parameters = list(signature(kind.body).parameters.values())[1:]
+    least = sum(p.default is p.empty and p.kind is not p.VAR_POSITIONAL for p in parameters)
+    for attempt in count():
+        rng = np.random.default_rng([seed, attempt])
+        several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        n = int(rng.integers(least, len(parameters) + 1)) if not several else 2
+        names = [Var(f"x{i}") for i in range(n)]
+        for sample in samples(term(kind)(*names), [seed, attempt]):
+            yield sample.outputs[0].owner
+            break

@@ -100,7 +100,9 @@ ALGEBRA = [
     Equality("a term and its multiple", add(a, mul(a, b)), mul(a, add(b, 1.0))),
     Equality("times one", mul(a, 1.0), a),
     Equality("transposed twice", turn(turn(a)), a),
-    Equality("pairs transposed", reordered(pair(x, y)), pair(reordered(x), reordered(y)), both=True),
+    Equality(
+        "pairs transposed", reordered(pair(x, y)), pair(reordered(x), reordered(y)), both=True
+    ),
     Equality("multiple transposed", reordered(mul(a, s)), mul(reordered(a), s), both=True),
     Equality("relu transposed", reordered(relu(a)), relu(reordered(a)), both=True),
     Equality("layer transposed", turn(dense(a, b)), dense(turn(b), turn(a)), both=True),
@@ -130,7 +132,10 @@ JOINS = [
         where="axis != other and l[other] == o[other]",
     ),
     Equality(
-        "first part of a join", piece(0, Prop("e"))(joined(-1)(first, b)), first, where="e == i and first_dtype == b_dtype"
+        "first part of a join",
+        piece(0, Prop("e"))(joined(-1)(first, b)),
+        first,
+        where="e == i and first_dtype == b_dtype",
     ),
     Equality(
         "last part of a join",

@@ -33,7 +33,9 @@ class OptimalExtraction(Extraction):
     def __call__(self, problem: Problem) -> dict[Variable, Apply]:
         """The Apply for each class."""
         start = GreedyExtraction()(problem)
-        found = _Program(problem).solve(self.seconds, self.gap) if problem.costs else start
+        if not problem.costs:
+            return start  # the results are inputs
+        found = _Program(problem).solve(self.seconds, self.gap)
         if found is None or problem.order(found) is None:
             return start
         return found if problem.cost(found) <= problem.cost(start) else start

@@ -7,6 +7,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from aesara.gradient import disconnected_grad
 from aesara.graph.basic import Apply
 
 from aeframe import circuits, gp, nn
@@ -16,14 +17,14 @@ from aeframe.core.grad import is_float
 from aeframe.core.ops import IntermediateType, TypedOp, body_of
 from aeframe.core.shapes import type_text
 from aeframe.nn.ops import Conv2DOp, PoolOp
-from aeframe.rewrites import EQUALITIES, SIMPLIFICATIONS, Equality, Prop, Rule, Var, interpret, term
-from aeframe.rewrites.condition import holds, parse
+from aeframe.rewrites import Equality, Prop, Rule, Var, interpret, term
+from aeframe.rewrites.condition import holds, parse, value
 from aeframe.rewrites.match import alike
 from aeframe.rewrites.pattern import Bindings, Every, names_of
 from aeframe.rewrites.rule import HOMES, RULES
 from aeframe.rewrites.vocabulary import AddOp, ConcatOp, MulOp, SliceOp
 from tests.evaluate import evaluate
-from tests.samples import Sample, samples
+from tests.samples import Sample, applies, drawable, samples, subclasses
 
 DECLARED = [
     r for r in RULES.values() if isinstance(r, Equality) and HOMES[r.name].startswith("aeframe.")
@@ -134,16 +135,17 @@ def conjuncts(where):
     return [f"({ast.unparse(part)})" for part in parts]
 
 
-def needed(way, most=4000):
-    """The relations of a condition without which the rule goes wrong on one of its trials."""
-    parts, found = conjuncts(way.where), set()
-    for trial in islice(trials(way, 1), most):
-        names = names_of(trial.bound)
-        broken = [part for part in parts if not holds(part, names)]
-        if len(broken) == 1 and broken[0] not in found and goes_wrong(trial, way):
-            found.update(broken)
+def needed(rule, most=4000):
+    """The relations of a condition without which a direction of the rule goes wrong on a trial."""
+    parts, found = conjuncts(rule.where), set()
+    for way in rule.directions:
+        for trial in islice(trials(way, 1), most):
             if len(found) == len(parts):
                 break
+            names = names_of(trial.bound)
+            broken = [part for part in parts if not holds(part, names)]
+            if len(broken) == 1 and broken[0] not in found and goes_wrong(trial, way):
+                found.update(broken)
     return found
 
 
@@ -162,5 +164,125 @@ CONDITIONED = [rule for rule in DECLARED if rule.where]
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", CONDITIONED, ids=lambda r: r.name)
 def test_no_relation_of_a_condition_can_be_left_out(rule):
-    parts = {part for way in rule.directions for part in needed(way)}
-    assert parts == set(conjuncts(rule.where))
+    assert needed(rule) == set(conjuncts(rule.where))
+
+
+# how far the right side of a relation is above the left one where it is just met, just missed
+EDGES = {
+    ast.Lt: ({1}, {0}),
+    ast.LtE: ({0}, {-1}),
+    ast.Gt: ({-1}, {0}),
+    ast.GtE: ({0}, {1}),
+    ast.Eq: ({0}, {-1, 1}),
+    ast.NotEq: ({-1, 1}, {0}),
+}
+
+
+def distances(where, names):
+    """Each comparison of numbers in a condition, and how far its sides are apart."""
+    for node in ast.walk(parse(where)):
+        if isinstance(node, ast.Compare):
+            left, right = (value(ast.unparse(v), names) for v in (node.left, *node.comparators))
+            if isinstance(left, int) and isinstance(right, int):
+                yield node, right - left
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", CONDITIONED, ids=lambda r: r.name)
+def test_samples_are_at_the_edges_of_a_condition(rule):
+    """Each comparison is met by as little as it can be, and missed by one."""
+    missing = None
+    for way in rule.directions:
+        for trial in islice(trials(way, 2), 1500):
+            names = names_of(trial.bound)
+            try:
+                found = list(distances(rule.where, names))
+            except IndexError:
+                continue
+            if missing is None:
+                missing = {(ast.unparse(n), met) for n, _ in found for met in (True, False)}
+            met = holds(rule.where, names)
+            for node, distance in found:
+                if distance in EDGES[type(node.ops[0])][0 if met else 1]:
+                    missing.discard((ast.unparse(node), met))
+            if not missing:
+                return
+    assert not missing
+
+
+def test_there_are_rules_from_every_room():
+    assert {HOMES[r.name] for r in DECLARED} >= {m.rules.__name__ for m in (nn, gp, circuits)}
+
+
+def unregistered(*args, **kwargs):
+    """An equality that no other test sees."""
+    made = Equality(*args, **kwargs)
+    RULES.pop(made.name)
+    return made
+
+
+def run(rule, many=20):
+    for way in rule.directions:
+        for trial in islice((t for t in trials(way) if holds(way.where, names_of(t.bound))), many):
+            compare(trial, way, rule.gradients)
+
+
+a, b, first, last = Var("a"), Var("b"), Var("first", "... i"), Var("last", "... j")
+join, add, mul = term(ConcatOp, axis=-1), term(AddOp), term(MulOp)
+WRONG = {
+    "numbers": unregistered("wrong numbers", mul(a, b), add(a, b)),
+    "a condition that is too weak": unregistered(
+        "wrong condition",
+        term(SliceOp, axis=-1, start=0, stop=Prop("e"))(join(first, last)),
+        first,
+        where="e <= i and first_dtype == last_dtype",
+    ),
+    "a type": unregistered("wrong type", add(a, mul(b, 0.0)), a),
+    "a reverse that knows too little": unregistered(
+        "no way back", add(mul(a, b), mul(mul(a, b), -1.0)), mul(a, 0.0), both=True
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_equality_fails(what):
+    with pytest.raises((AssertionError, AeframeError, KeyError)):
+        run(WRONG[what])
+
+
+class StillOp(TypedOp):
+    """The same numbers, through which no gradient flows."""
+
+    def body(self, x):
+        return disconnected_grad(x)
+
+
+def test_a_wrong_claim_on_gradients_fails():
+    still = term(StillOp)
+    run(unregistered("no gradient claimed", still(a), a, gradients=False))
+    with pytest.raises(AssertionError, match="Mismatch"):
+        run(unregistered("gradient claimed", still(a), a))
+
+
+def test_conditions_that_are_superfluous_are_found():
+    rule = unregistered("superfluous", mul(first, 1.0), first, where="i > 1")
+    assert needed(rule, most=200) == set()
+
+
+OWN_TYPES = sorted(
+    {k for k in subclasses(TypedOp) if k.out_types is not TypedOp.out_types and drawable(k)},
+    key=lambda k: k.__name__,
+)
+
+
+@pytest.mark.parametrize("kind", OWN_TYPES, ids=lambda k: k.__name__)
+def test_types_that_an_op_tells_are_those_of_its_body(kind):
+    for node in islice(applies(kind, 3), 5):
+        body = body_of(node.op, tuple(v.type for v in node.inputs))
+        assert [type_text(v) for v in node.outputs] == [type_text(v) for v in body.outputs]
+
+
+def test_most_ops_that_tell_types_are_tested():
+    assert {"DenseOp", "Conv2DOp", "MaxPool2DOp", "FusedOp", "ConcatOp", "PadKernelOp"} <= {
+        k.__name__ for k in OWN_TYPES
+    }
