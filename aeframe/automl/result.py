@@ -51,6 +51,7 @@ class Candidate:
     key: str
     graph: Graph
     inherited: bytes | None = None
+    young: bytes | None = None
     curve: tuple[float, ...] = ()
     checkpoint: bytes | None = None
     cost: int = 0

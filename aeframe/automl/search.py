@@ -1,4 +1,4 @@
-"""The search: children of the best model race by successive halving, the winner goes on."""
+"""The search: children of the best model race by successive halving, the best one goes on."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ from aeframe.train.history import short
 class AutoML:
     """Search over the models that rules lead to, from one model on.
 
-    In each round, children of the best model so far are drawn: one rule at one place or several,
-    their weights inherited. They and the model itself, unchanged, race by successive halving
-    (Jamieson and Talwalkar 2016): all are trained for ``rung`` epochs, one in ``factor`` of them
-    until it has had ``factor`` times as many, and so on until one is left.
+    In each round, children of the best model so far are drawn: one rule at one place or several.
+    They race by successive halving (Jamieson and Talwalkar 2016): all are trained for ``rung``
+    epochs, one in ``factor`` of them until it has had ``factor`` times as many, and so on. Each
+    begins with the weights that its parent had after ``rung`` epochs: what grows out of a network
+    that has settled stays near it, and generalizes worse (Ash and Adams 2020).
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ class AutoML:
         memory = Memory(self.folder)
         if self.folder is not None:
             memory.claim(self._identity(setting))
-        race = _Race(self, setting, memory)
+        race = _Search(self, setting, memory)
         with progress_bar(self.budget, "AutoML", "epoch", progress) as bar:
             race.run(bar)
         best = race.best
@@ -209,7 +210,11 @@ def _arrays(data: Sequence[Any], dtype: str) -> list[Any]:
     return [a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays]
 
 
-class _Race:
+def _by_score(candidate: Candidate) -> tuple[float, int]:
+    return candidate.score, candidate.number
+
+
+class _Search:
     """One search: candidates so far, what they cost, and the best of them."""
 
     def __init__(self, search: AutoML, setting: Setting, memory: Memory) -> None:
@@ -226,35 +231,42 @@ class _Race:
     @property
     def best(self) -> Candidate:
         """The candidate of the lowest score; the first of those that are equal."""
-        return min(self.candidates, key=lambda c: (c.score, c.number))
+        return min(self.candidates, key=_by_score)
 
     def run(self, bar: Any) -> None:
         """Rounds until the budget is spent, or nothing new can be reached."""
-        self.heat(self.candidates, self.search.rung, bar)
-        while True:
-            parent, group = self._round()
-            if not group or not self._halve([parent, *group], bar):
-                return
+        leader = self._race(self.candidates[:], bar)
+        while leader is not None and (group := self._group(leader)):
+            winner = self._race(group, bar)
+            leader = min(leader, winner, key=_by_score) if winner else None
 
-    def _round(self) -> tuple[Candidate, list[Candidate]]:
-        """The best candidate that has children which were not seen yet, and some of them."""
-        for parent in sorted(self.candidates, key=lambda c: (c.score, c.number)):
-            if parent.checkpoint is not None:
-                group = list(islice(self.children(parent), self.search.children))
-                if group:
-                    return parent, group
-        return self.best, []
+    def _group(self, leader: Candidate) -> list[Candidate]:
+        """Children that were not seen yet, of the leader or else of the next best."""
+        trained = sorted((c for c in self.candidates if c.curve), key=_by_score)
+        for parent in (leader, *trained):
+            group = list(islice(self.children(parent), self.search.children))
+            if group:
+                return group
+        return []
 
-    def _halve(self, group: list[Candidate], bar: Any) -> bool:
-        """Train, keep the best, train those longer; whether the budget sufficed."""
-        factor, epochs, had = self.search.factor, self.search.rung, 0
-        while len(group) > 1:
+    def _race(self, group: list[Candidate], bar: Any) -> Candidate | None:
+        """Train, keep the best, train those longer; the last one, if the budget sufficed."""
+        factor, epochs, had, left = self.search.factor, self.search.rung, 0, self.search.children
+        while left:
             if not self.heat(group, epochs, bar):
-                return False
-            group = sorted(group, key=lambda c: (c.score, c.number))[: len(group) // factor]
+                return None
             had += epochs
-            epochs = had * (factor - 1)
-        return True
+            epochs, left = had * (factor - 1), left // factor
+            group = sorted(group, key=_by_score)[: max(1, min(left, len(group) // factor))]
+        return group[0]
+
+    def _child(
+        self, parent: Candidate, graph: Graph, name: str, moves: Sequence[Move]
+    ) -> Candidate:
+        number, lineage = len(self.candidates), (*parent.moves, *moves)
+        made = Candidate(number, parent.number, lineage, len(moves), name, graph, parent.young)
+        self.candidates.append(made)
+        return made
 
     def children(self, parent: Candidate) -> Iterator[Candidate]:
         """Models of some moves more, in random order, each structure once; built when asked for."""
@@ -270,12 +282,7 @@ class _Race:
                 moves.append(move)
             if moves and name not in self.seen:
                 self.seen.add(name)
-                made = Candidate(
-                    len(self.candidates), parent.number, (*parent.moves, *moves), len(moves), name,
-                    graph, parent.checkpoint,
-                )  # fmt: skip
-                self.candidates.append(made)
-                yield made
+                yield self._child(parent, graph, name, moves)
 
     def _moves(self, name: str, graph: Graph) -> list[Move]:
         """What can be done with a structure; looked for once."""
@@ -310,6 +317,7 @@ class _Race:
                 self.memory.keep(c.number, goals[c.number], checkpoint)
             self.spent += epochs
             c.curve, c.checkpoint, c.cost = tuple(curve), checkpoint, self.spent
+            c.young = c.young or checkpoint
             best = self.best
             if not self.trace or self.trace[-1][1] != best.number:
                 self.trace.append((self.spent, best.number))
