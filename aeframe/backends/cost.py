@@ -142,7 +142,7 @@ class Analytic(_Model):
             each = work(narrow(make(*sizes)[0].owner))
             of_bytes = each.flops == 0
             name = f"{kind.name} {' '.join(map(str, sizes))}"
-            taken = self.machine.net(name, partial(make, *sizes)) - self.machine.call
+            taken = self.machine.net(name, partial(make, *sizes), kind.weights) - self.machine.call
             amount = each.bytes if of_bytes else each.flops
             found[place] = log(amount / max(taken, 0.2 * self.machine.call))
         axes = [np.log(axis) for axis in kind.grid]
@@ -184,7 +184,7 @@ class Measured(_Model):
         def run() -> float:
             fresh = [v if isinstance(v, Constant) else v.type() for v in node.inputs]
             outputs = node.op.make_node(*fresh).outputs
-            return seconds(machine.backend, outputs)
+            return seconds(machine.backend, outputs, work(node).kind.weights)
 
         try:
             text = json.dumps([encode_op(node.op), inputs])

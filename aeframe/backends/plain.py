@@ -28,6 +28,7 @@ from aesara.tensor.subtensor import (
 )
 
 from aeframe.backends.work import (
+    ELEMENTWISE,
     TRANSCENDENTAL,
     VIEW,
     Kind,
@@ -38,6 +39,7 @@ from aeframe.backends.work import (
     work,
     work_of,
 )
+from aeframe.rewrites.vocabulary import SliceOp
 
 SIMPLE = (
     scalar.Sub,
@@ -180,6 +182,12 @@ def _move(node: Apply) -> Work:
     """What is made is read and written; some backends read a slice where it lies."""
     made, kind = sum(map(nbytes, node.outputs)), SLICE if isinstance(node.op, Subtensor) else MOVE
     return Work(0.0, 2 * made, 1, kind, (sum(map(entries, node.outputs)),))
+
+
+@work_of(SliceOp)
+def _slice(node: Apply) -> Work:
+    """Loops that were made one read a part where it lies."""
+    return Work(0.0, 2 * nbytes(node.outputs[0]), 1, ELEMENTWISE)
 
 
 @work_of(IncSubtensor)

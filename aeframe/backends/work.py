@@ -37,11 +37,14 @@ class Kind:
     sample
         ``sample(*sizes) -> outputs`` of one Apply of this kind over free inputs; without it the
         rate is that of elementwise work.
+    weights
+        Whether the sample's inputs but the first are weights.
     """
 
     name: str
     grid: tuple[tuple[int, ...], ...] = ()
     sample: Sample | None = field(default=None, compare=False)
+    weights: bool = False
 
     def __post_init__(self) -> None:
         KINDS[self.name] = self

@@ -48,26 +48,31 @@ CONVOLUTION = Kind(
     "convolution",
     ((49, 784), (144, 1152), (16, 128)),
     lambda m, k, n: [Conv2DOp(padding=SAME)(_images(m, k // 9), matrix(3, 3, k // 9, n))],
+    weights=True,
 )
 POINTWISE = Kind(
     "1x1 convolution",
     ((49, 784), (32, 256), (32, 256)),
     lambda m, k, n: [Conv2DOp()(_images(m, k), matrix(1, 1, k, n))],
+    weights=True,
 )
 GROUPED = Kind(
     "grouped convolution",
     ((49, 784), (4, 16)),
     lambda m, c: [Conv2DOp(padding=SAME, groups=8)(_images(m, 8 * c), matrix(3, 3, c, 8 * c))],
+    weights=True,
 )
 DEPTHWISE = Kind(
     "depthwise convolution",
     ((49, 784),),
     lambda m: [Conv2DOp(padding=SAME, groups=128)(_images(m, 128), matrix(3, 3, 1, 128))],
+    weights=True,
 )
 ATTENTION = Kind(
     "attention",
     ((16, 64, 256),),
     lambda t: AttentionOp()(*(matrix(1, 8, t, 64) for _ in range(3)))[:1],
+    weights=True,
 )
 MAXIMUM = Kind(
     "maximum pooling",
@@ -95,7 +100,7 @@ def _tiles(tile: int) -> Kind:
         u = matrix((tile + 2) ** 2, c, n)
         return [WinogradOp(tile, SAME)(_images(m, c), u, matrix(n))]
 
-    return Kind(f"products for tiles of {tile}", ((196, 3136), (32, 256), (32, 256)), sample)
+    return Kind(f"products for tiles of {tile}", ((196, 3136), (32, 256), (32, 256)), sample, True)
 
 
 TILES = {tile: _tiles(tile) for tile in (2, 4)}

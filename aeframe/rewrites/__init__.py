@@ -3,7 +3,8 @@
 from aeframe.rewrites.diff import Diff, diff
 from aeframe.rewrites.egraph import EGraph
 from aeframe.rewrites.enumerate import models
-from aeframe.rewrites.extract import Extraction, GreedyExtraction, Problem
+from aeframe.rewrites.extract import Extraction, Problem
+from aeframe.rewrites.greedy import GreedyExtraction
 from aeframe.rewrites.match import match
 from aeframe.rewrites.optimal import OptimalExtraction
 from aeframe.rewrites.passes import Greedy, Pass, Pipeline

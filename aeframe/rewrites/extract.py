@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from aesara.graph.basic import Apply, Constant, Variable
 
 from aeframe.core.cells import Cell
@@ -207,81 +206,3 @@ class Extraction(Structure):
     def __call__(self, problem: Problem) -> dict[Variable, Apply]:
         """The Apply for each class."""
         raise NotImplementedError
-
-
-class GreedyExtraction(Extraction):
-    """Each class by itself takes what is cheapest with all that it needs, shared parts once.
-
-    Fast, and optimal where no two classes have to agree on what to share.
-    """
-
-    def __call__(self, problem: Problem) -> dict[Variable, Apply]:
-        """The Apply for each class."""
-        best = _Bottom(problem).run()
-        if problem.order(best) is None:
-            best = _Bottom(problem, share=False).run()
-        return best
-
-
-class _Bottom:
-    """Costs from the leaves up. A graph is a set of Applies, kept as the bits of an integer."""
-
-    def __init__(self, problem: Problem, share: bool = True) -> None:
-        self.problem, self.share = problem, share
-        self.bit = {node: i for i, node in enumerate(problem.costs)}
-        self.costs = np.array([*problem.costs.values()])
-        self.inputs = {node: problem.inputs(node) for node in problem.costs}
-
-    def run(self) -> dict[Variable, Apply]:
-        problem = self.problem
-        users: dict[Variable, list[tuple[Variable, Apply]]] = {}
-        for variable, nodes in problem.makers.items():
-            for node in nodes:
-                for v in self.inputs[node]:
-                    users.setdefault(v, []).append((variable, node))
-        best: dict[Variable, Apply] = {}
-        known: dict[Variable, tuple[float, int]] = {}
-        todo: dict[Variable, None] = dict.fromkeys(problem.makers)
-        while todo:
-            variable = next(iter(todo))
-            del todo[variable]
-            nodes = problem.makers[variable]
-            if not nodes:
-                found: tuple[float, int] | None = (0.0, 0)
-            else:
-                found = None
-                for node in nodes:
-                    offer = self.offer(variable, node, known)
-                    if offer is not None and (found is None or offer[0] < found[0]):
-                        found, best_node = offer, node
-            if found is None or (variable in known and not found[0] < known[variable][0] - 1e-15):
-                continue
-            if nodes:
-                best[variable] = best_node
-            known[variable] = found
-            todo.update(dict.fromkeys(v for v, _ in users.get(variable, ())))
-        return best
-
-    def offer(
-        self, variable: Variable, node: Apply, known: Mapping[Variable, tuple[float, int]]
-    ) -> tuple[float, int] | None:
-        """What ``variable`` costs if ``node`` makes it, and the Applies that this needs."""
-        parts = []
-        for v in self.inputs[node]:
-            if v not in known or v is variable:
-                return None
-            parts.append(known[v])
-        own = 1 << self.bit[node]
-        if not self.share or not parts:
-            return sum(c for c, _ in parts) + self.problem.costs[node], own
-        used = 0
-        for _, bits in parts:
-            used |= bits
-        if used & own:
-            return None
-        used |= own
-        if len(parts) == 1:
-            return parts[0][0] + self.problem.costs[node], used
-        packed = np.frombuffer(used.to_bytes(len(self.bit) // 8 + 1, "little"), np.uint8)
-        chosen = np.unpackbits(packed, count=len(self.bit), bitorder="little")
-        return float(self.costs @ chosen), used

@@ -9,7 +9,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from aeframe.rewrites.extract import Extraction, GreedyExtraction, Problem
+from aeframe.rewrites.extract import Extraction, Problem
+from aeframe.rewrites.greedy import GreedyExtraction
 
 
 class OptimalExtraction(Extraction):
@@ -27,7 +28,7 @@ class OptimalExtraction(Extraction):
         How far from the optimum a solution may be, as a share of its cost.
     """
 
-    def __init__(self, seconds: float = 4.0, gap: float = 1e-4) -> None:
+    def __init__(self, seconds: float = 2.0, gap: float = 1e-4) -> None:
         self.seconds, self.gap = seconds, gap
 
     def __call__(self, problem: Problem) -> dict[Variable, Apply]:
