@@ -7,7 +7,8 @@ from typing import Any
 
 from aesara.graph.basic import Apply, Variable
 
-from aeframe.core.graph import Graph, toposort
+from aeframe.core.cells import Cell
+from aeframe.core.graph import Graph, leaves, toposort
 from aeframe.core.module import Module
 from aeframe.core.summary import plain_table, render
 from aeframe.rewrites.report import Step, describe
@@ -78,7 +79,7 @@ def diff(a: Module, b: Module, *inputs: Variable) -> Diff:
 def _apart(before: Graph, after: Graph) -> tuple[tuple[Apply, ...], tuple[Apply, ...]]:
     """The Applies that only one of two graphs has: equal Ops on equal inputs are the same."""
     names: dict[object, int] = {}
-    inputs = dict(zip(after.inputs, before.inputs, strict=False))
+    inputs = dict(zip(_free(after), _free(before), strict=False))
 
     def name(variable: Variable, known: dict[Variable, int]) -> int:
         variable = inputs.get(variable, variable)
@@ -99,6 +100,12 @@ def _apart(before: Graph, after: Graph) -> tuple[tuple[Apply, ...], tuple[Apply,
     left, right = numbered(before), numbered(after)
     removed = tuple(n for i, n in left.items() if i not in right)
     return removed, tuple(n for i, n in right.items() if i not in left)
+
+
+def _free(graph: Graph) -> list[Variable]:
+    """The inputs, then what else the graph depends on that is no cell: data, in order."""
+    rest = leaves(graph.results, graph.inputs)
+    return [*graph.inputs, *(v for v in rest if not isinstance(v, Cell) and v not in graph.inputs)]
 
 
 def _text(node: Apply) -> str:
