@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # FLOPs and bytes below which a second program costs more to compile than it ever saves.
 LEAST = 1 << 14
+# How many times larger than its cells a result may be that is made of them without operations: a
+# layout with zeros at its ends is, a broadcast is larger.
+LARGER = 2
 # FLOPs for each entry of the result above which it is worth memory of its own.
 INTENSE = 4
 
@@ -54,11 +57,11 @@ class Folded:
 def foldable(graph: Graph, fixed: Iterable[Cell]) -> dict[Variable, Variable]:
     """Which variables of ``graph`` to fold → the same expressions, of known shapes.
 
-    A maximal part that depends on ``fixed`` alone is folded where its result is no larger than
-    the cells it is made of, or takes :data:`INTENSE` operations an entry: products always are,
-    broadcasts never. Where it is not, what it is made of may be. Views are left to the backend,
-    and so is everything where it is less than :data:`LEAST` in all. The results of the graph
-    itself are not folded: who calls the program owns them.
+    A maximal part that depends on ``fixed`` alone is folded where its result is less than
+    :data:`LARGER` times the cells it is made of, or takes :data:`INTENSE` operations an entry:
+    products always are, broadcasts never. Where it is not, what it is made of may be. Views are
+    left to the backend, and so is everything where it is less than :data:`LEAST` in all. The
+    results of the graph itself are not folded: who calls the program owns them.
     """
     sources = {c for c in fixed if is_tensor(c)}
     nodes = toposort(graph.results, graph.inputs)
@@ -111,7 +114,7 @@ def _pays(result: Variable) -> bool:
     if any(None in o.type.shape for n in nodes for o in n.outputs):
         return False
     made_of = {v for n in nodes for v in n.inputs if v.owner is None and is_tensor(v)}
-    if nbytes(result) <= sum(nbytes(v) for v in made_of if not isinstance(v, Constant)):
+    if nbytes(result) < LARGER * sum(nbytes(v) for v in made_of if not isinstance(v, Constant)):
         return True
     return sum(work(n).flops for n in nodes) >= INTENSE * entries(result)
 
