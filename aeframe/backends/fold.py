@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # FLOPs and bytes below which a second program costs more to compile than it ever saves.
 LEAST = 1 << 14
+# How many times larger than its cells a result may be that is made of them without operations: a
 # FLOPs for each entry of the result above which it is worth memory of its own.
 INTENSE = 4
 

@@ -36,9 +36,10 @@ from aeframe.nn.ops.algebra import (
     StandardizeOp,
 )
 from aeframe.nn.ops.fused import FusedOp
+from aeframe.nn.ops.panels import PanelDenseOp, PanelsOp
 from aeframe.nn.ops.winograd import WinogradKernelOp, WinogradOp
 from aeframe.rewrites import EQUALITIES, Each, Equality, Every, Expr, Parts, Prop, Rest, Var, term
-from aeframe.rewrites.pattern import Pattern, Term
+from aeframe.rewrites.pattern import Bindings, Pattern, Term
 from aeframe.rewrites.vocabulary import (
     AddOp,
     ConcatOp,
@@ -362,4 +363,30 @@ FUSED = [
     ),
 ]
 
-EQUALITIES += [*ALGEBRA, *JOINS, *LINEAR, *IMAGES, *ATTENTION, *WINOGRAD, *FUSED]
+
+class _Panelled(Prop):
+    """The layer in panels with as many features as the size ``name``."""
+
+    def value(self, bound: Bindings) -> PanelDenseOp:
+        return PanelDenseOp(super().value(bound))
+
+
+plain = Var("w", "i o")
+in_panels, panels = term(PanelDenseOp, features=Prop("o")), term(PanelsOp)(plain)
+PANELS = [
+    Equality("layer in panels", dense(a, plain), in_panels(a, panels)),
+    Equality("layer with a bias in panels", dense(a, plain, bias), in_panels(a, panels, bias)),
+    Equality(
+        "fused layer in panels",
+        term(FusedOp, layer=DenseOp(), activation=Prop("active"))(a, plain, bias, Rest("b")),
+        term(FusedOp, layer=_Panelled("o"), activation=Prop("active"))(a, panels, bias, Rest("b")),
+    ),
+    Equality(
+        "1x1 convolution as a layer",
+        one(image, Var("w", "1 1 c o")),
+        dense(image, shaped("(c, o)", Var("w", "1 1 c o"))),
+        where="stride == (1, 1) and padding == ((0, 0), (0, 0))",
+    ),
+]
+
+EQUALITIES += [*ALGEBRA, *JOINS, *LINEAR, *IMAGES, *ATTENTION, *WINOGRAD, *PANELS, *FUSED]

@@ -15,6 +15,7 @@ from aeframe.nn.ops.convolve import Conv2DOp, ConvKernel2DOp, ConvTranspose2DOp
 from aeframe.nn.ops.fused import FusedOp
 from aeframe.nn.ops.linear import DenseOp
 from aeframe.nn.ops.normalize import BatchNormOp
+from aeframe.nn.ops.panels import PanelDenseOp
 from aeframe.nn.ops.pool import MaxPool2DOp
 from aeframe.nn.ops.winograd import WinogradOp
 
@@ -68,6 +69,14 @@ def dense(node: Apply) -> Kernel | None:
     if sizes is None:
         return None
     return Kernel("dense", tuple(range(len(node.inputs))), (*sizes, *_epilogue(node)))
+
+
+@claim(PanelDenseOp)
+def dense_panels(node: Apply) -> Kernel | None:
+    """The same without copying the weight, for any number of rows."""
+    *lead, i = node.inputs[0].type.shape
+    sizes = (prod(lead), i, _layer(node).features, *_epilogue(node))
+    return Kernel("dense_panels", tuple(range(len(node.inputs))), sizes)
 
 
 def _wanted(node: Apply) -> tuple[int, ...]:
@@ -141,8 +150,16 @@ def winograd(node: Apply) -> Kernel | None:
 @claim(FusedOp)
 def fused(node: Apply) -> Kernel | None:
     """The layer's kernel, which does the rest where it writes its output."""
-    make = {DenseOp: dense, Conv2DOp: convolve, WinogradOp: winograd}.get(type(node.op.layer))
+    make = MAKERS.get(type(node.op.layer))
     return make(node) if make and _activation(node) in ACTIVATIONS else None
+
+
+MAKERS = {
+    DenseOp: dense,
+    PanelDenseOp: dense_panels,
+    Conv2DOp: convolve,
+    WinogradOp: winograd,
+}
 
 
 @claim(Conv2DOp, pullback=True)

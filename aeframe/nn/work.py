@@ -30,6 +30,7 @@ from aeframe.nn.ops.fused import FusedOp
 from aeframe.nn.ops.linear import DenseOp, EmbeddingOp
 from aeframe.nn.ops.losses import NegativeLogLikelihoodOp, SoftmaxCrossEntropyOp
 from aeframe.nn.ops.normalize import BatchNormOp, GroupNormOp, LayerNormOp, RMSNormOp
+from aeframe.nn.ops.panels import PANEL, PanelDenseOp
 from aeframe.nn.ops.pool import AvgPool2DOp, GlobalAvgPoolOp, MaxPool2DOp
 from aeframe.nn.ops.recurrent import GRUOp, LSTMOp, RecurrentOp, SimpleRNNOp
 from aeframe.nn.ops.winograd import WinogradOp
@@ -44,6 +45,11 @@ def _images(places: int, channels: int) -> Variable:
 
 
 DENSE = Kind("dense", PRODUCTS, lambda m, k, n: [DenseOp()(matrix(m, k), matrix(k, n), matrix(n))])
+PANELS = Kind(
+    "dense in panels",
+    ((1, 64), (64, 1024), (64, 2048)),
+    lambda m, k, n: [PanelDenseOp(n)(matrix(m, k), matrix(n // PANEL, k, PANEL), matrix(n))],
+)
 CONVOLUTION = Kind(
     "convolution",
     ((49, 784), (144, 1152), (16, 128)),
@@ -121,11 +127,12 @@ def _fused(node: Apply) -> Work:
 
 
 @work_of(DenseOp)
+@work_of(PanelDenseOp)
 def _dense(node: Apply) -> Work:
-    x, w = (v.type.shape for v in node.inputs[:2])
-    m, (k, n) = prod(x[:-1]), w
+    (*lead, k), n = node.inputs[0].type.shape, node.outputs[0].type.shape[-1]
+    m, kind = prod(lead), DENSE if isinstance(node.op, DenseOp) else PANELS
     bias = m * n * (len(node.inputs) - 2)
-    return Work(2.0 * m * k * n + bias, moved(node), 1, DENSE, (m, k, n))
+    return Work(2.0 * m * k * n + bias, moved(node), 1, kind, (m, k, n))
 
 
 @work_of(EmbeddingOp)

@@ -53,6 +53,10 @@ from aeframe.nn.ops.normalize import (
     LayerNormOp,
     RMSNormOp,
 )
+from aeframe.nn.ops.panels import (
+    PanelDenseOp,
+    PanelsOp,
+)
 from aeframe.nn.ops.pool import (
     AvgPool2DOp,
     GlobalAvgPoolOp,
@@ -106,6 +110,8 @@ __all__ = [
     "MeanAbsoluteErrorOp",
     "MeanSquaredErrorOp",
     "NegativeLogLikelihoodOp",
+    "PanelDenseOp",
+    "PanelsOp",
     "PoolOp",
     "RMSNormOp",
     "RecurrentOp",

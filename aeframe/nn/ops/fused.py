@@ -19,7 +19,7 @@ class FusedOp(TypedOp):
     Parameters
     ----------
     layer
-        A :class:`DenseOp`, :class:`Conv2DOp` or :class:`WinogradOp`.
+        A :class:`DenseOp`, :class:`PanelDenseOp`, :class:`Conv2DOp` or :class:`WinogradOp`.
     activation
         An elementwise Op; by default none.
 

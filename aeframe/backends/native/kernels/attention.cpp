@@ -51,9 +51,8 @@ class Packed {
     }
   }
 
-  const float* panel(float*, Range j, Range p) const {
-    return all.get() + j.begin * k + p.begin * COLUMNS;
-  }
+  static constexpr int64_t line = COLUMNS;
+  const float* at(int64_t j, Range p) const { return all.get() + j * k + p.begin * COLUMNS; }
 
  private:
   const int64_t k;

@@ -41,14 +41,13 @@ struct Turned {
   int64_t in, out, stride;
   const std::vector<Tap>& taps;
 
-  const float* panel(float* to, Range j, Range p) const {
+  void panel(float* to, Range j, Range p) const {
     for (int64_t at = p.begin; at < p.end;) {
       const int64_t t = at / out, end = std::min(p.end, (t + 1) * out);
       const float* from = weight + (taps[t].weight * in + j.begin) * stride + at - t * out;
       transpose(to + (at - p.begin) * COLUMNS, from, stride, end - at, j.size());
       at = end;
     }
-    return to;
   }
 };
 

@@ -95,6 +95,13 @@ KERNEL(dense) {
   multiply(m, o, i, Left{call.in(0), i}, Right{call.in(1), o}, rows(call.out(0), o), last);
 }
 
+// x, u[, b][, addend] → y, where u is the weight in panels. Sizes: as those of dense.
+KERNEL(dense_panels) {
+  const int64_t m = call.n[0], i = call.n[1], o = call.n[2];
+  multiply(m, o, i, Left{call.in(0), i}, Panelled{call.in(1), i}, rows(call.out(0), o),
+           epilogue(call, call.n + 3));
+}
+
 // x, w, g → g·wᵀ, xᵀ·g, Σ rows of g, as far as they are wanted. Sizes: m, i, o, then which output
 // each of the three is, or -1.
 KERNEL(dense_gradient) {

@@ -20,6 +20,8 @@ constexpr int ROWS = REGISTERS == 32 ? 14 : 6;  // 2·ROWS sums, two entries of 
 constexpr int64_t DEPTH = 320;
 constexpr int64_t LINE = DEPTH + 16;  // not a power of two, or rows share cache sets
 constexpr int64_t BLOCK = 24 * ROWS;
+constexpr int64_t SPAN = 8 * COLUMNS;  // what is copied of a row of B at a time: whole lines of it
+constexpr int64_t PANEL = 32;  // columns of a panel of `Panelled`, a multiple of COLUMNS
 
 struct Range {
   int64_t begin, end;
@@ -73,8 +75,9 @@ struct Epilogue {
 // All but the bias, on `columns` entries of each of some rows of y.
 void finish(float* const* row, int64_t rows, int64_t j, int64_t columns, const Epilogue& last);
 
-// Does one tile: `depth` entries of a sliver of A and of a panel of B.
-using Tile = void (*)(int64_t depth, const float* a, const float* b, const Target& c);
+// Does one tile: `depth` entries of a sliver of A and of a panel of B, whose lines lie `line` apart.
+using Tile = void (*)(int64_t depth, const float* a, const float* b, int64_t line,
+                      const Target& c);
 
 // The tile of r rows and v vectors. Entry (i, p) of A is at i·LINE + p or, if `deep`, at p·r + i.
 Tile tile_for(bool deep, int64_t r, int64_t v);
@@ -87,9 +90,9 @@ inline float* room(int64_t size) {
   return mine->get();
 }
 
-// Where this thread keeps its block of A, its panel of B, and the rows of C.
+// Where this thread keeps its block of A, its strip of B, and the rows of C.
 struct Scratch {
-  Buffer block{BLOCK * LINE + WIDTH}, panel{DEPTH * COLUMNS};
+  Buffer block{BLOCK * LINE + WIDTH}, strip{DEPTH * SPAN};
   float* rows[BLOCK];
 };
 
@@ -98,11 +101,28 @@ inline Scratch& scratch() {
   return mine;
 }
 
+// A right operand that lies in panels already: `at(j, p)` is where that of columns from j is, for
+// the depths p, and its lines are `line` apart.
+template <class B>
+concept Ready = requires(const B& b, Range p) { b.at(int64_t(), p); };
+
+// Copy columns j and depths p of B, panel after panel. B does so itself if it has `strip`.
+template <class B>
+void copy_panels(const B& b, float* to, Range j, Range p) {
+  if constexpr (requires { b.strip(to, j, p); }) {
+    b.strip(to, j, p);
+  } else {
+    for (int64_t c = j.begin; c < j.end; c += COLUMNS, to += COLUMNS * p.size()) {
+      b.panel(to, {c, std::min<int64_t>(c + COLUMNS, j.end)}, p);
+    }
+  }
+}
+
 // The product of rows `i`, columns `j` (from a multiple of COLUMNS) over the depths `all`.
 //
 // A has `deep`, and `pack(to, i, p, r)`, which copies its rows i and depths p in slivers of r rows.
-// B has `panel(to, j, p)`, which copies columns j and depths p, COLUMNS to a line; or returns where
-// such a copy already is. `row(i)` is where row i of C begins.
+// B is Ready or has `panel(to, j, p)`, which copies columns j and depths p, COLUMNS to a line.
+// `row(i)` is where row i of C begins.
 template <class A, class B, class Row>
 void product(Range i, Range j, Range all, const A& a, const B& b, Row&& row,
              const Epilogue& last = {}) {
@@ -116,12 +136,21 @@ void product(Range i, Range j, Range all, const A& a, const B& b, Row&& row,
     a.pack(own.block.get(), i, p, r);
     for (int64_t c = j.begin; c < j.end; c += COLUMNS) {
       const int64_t columns = std::min<int64_t>(COLUMNS, j.end - c);
-      const float* right = b.panel(own.panel.get(), {c, c + columns}, p);
+      const float* right;
+      int64_t line = COLUMNS;
+      if constexpr (Ready<B>) {
+        right = b.at(c, p);
+        line = B::line;
+      } else {
+        const int64_t within = (c - j.begin) % SPAN;
+        if (within == 0) copy_panels(b, own.strip.get(), {c, std::min(c + SPAN, j.end)}, p);
+        right = own.strip.get() + within * p.size();
+      }
       for (int64_t m = 0; m < i.size(); m += r) {
         const int64_t rows = std::min(r, i.size() - m);
         const float* left = own.block.get() + (A::deep ? m * p.size() : m * LINE);
         const Target target{own.rows + m, s == 0 ? last.bias : nullptr, c, columns, s > 0};
-        tile_for(A::deep, rows, ceil_div(columns, WIDTH))(p.size(), left, right, target);
+        tile_for(A::deep, rows, ceil_div(columns, WIDTH))(p.size(), left, right, line, target);
         if (s == steps - 1 && last.more()) finish(own.rows + m, rows, c, columns, last);
       }
     }
@@ -133,15 +162,16 @@ class Panels {
  public:
   template <class B>
   Panels(int64_t n, int64_t k, const B& b) : n(n), all(ceil_div(n, COLUMNS) * COLUMNS * k) {
-    const int64_t steps = ceil_div(k, DEPTH), across = ceil_div(n, COLUMNS);
+    const int64_t steps = ceil_div(k, DEPTH), across = ceil_div(n, SPAN);
     parallel(steps * across, [&](int64_t task) {
-      const int64_t j = task % across * COLUMNS;
+      const int64_t j = task % across * SPAN;
       const Range p = piece_of(k, steps, 1, task / across);
-      b.panel(place(j, p), {j, std::min(n, j + COLUMNS)}, p);
+      copy_panels(b, place(j, p), {j, std::min(n, j + SPAN)}, p);
     });
   }
 
-  const float* panel(float*, Range j, Range p) const { return place(j.begin, p); }
+  static constexpr int64_t line = COLUMNS;
+  const float* at(int64_t j, Range p) const { return place(j, p); }
 
  private:
   float* place(int64_t j, Range p) const {
@@ -167,5 +197,9 @@ void multiply(int64_t m, int64_t n, int64_t k, const A& a, const B& b, Row&& row
       product(i, j, {0, k}, a, right, row, last);
     });
   };
-  down > 1 ? all(Panels(n, k, b)) : all(b);
+  if constexpr (Ready<B>) {
+    all(b);
+  } else {
+    down > 1 ? all(Panels(n, k, b)) : all(b);
+  }
 }

@@ -66,18 +66,35 @@ struct Right {
   const float* data;
   int64_t stride;
 
-  const float* panel(float* to, Range j, Range p) const {
+  void panel(float* to, Range j, Range p) const { strip(to, j, p); }
+
+  // Row by row, for a row is read at the speed of memory as long as it is read as it lies.
+  void strip(float* to, Range j, Range p) const {
+    const int64_t whole = j.size() / COLUMNS * COLUMNS, rest = j.size() - whole;
     const float* from = data + p.begin * stride + j.begin;
-    float* line = to;
-    for (int64_t q = 0; q < p.size(); ++q, from += stride, line += COLUMNS) {
-      if (j.size() == COLUMNS) {
-        for (int v = 0; v < COLUMNS; v += WIDTH) vector_at(line + v) = vector_at(from + v);
-      } else {
-        std::memcpy(line, from, j.size() * sizeof(float));
-        std::fill(line + j.size(), line + COLUMNS, 0.0f);
+    for (int64_t q = 0; q < p.size(); ++q, from += stride) {
+      __builtin_prefetch(from + 2 * stride);
+      float* line = to + q * COLUMNS;
+      int64_t c = 0;
+      for (; c < whole; c += COLUMNS, line += COLUMNS * p.size()) {
+        for (int v = 0; v < COLUMNS; v += WIDTH) vector_at(line + v) = vector_at(from + c + v);
+      }
+      if (rest) {
+        std::memcpy(line, from + c, rest * sizeof(float));
+        std::fill(line + rest, line + COLUMNS, 0.0f);
       }
     }
-    return to;
+  }
+};
+
+// Right operand, copied once for all: (⌈n / PANEL⌉, k, PANEL), zeros after the last column.
+struct Panelled {
+  static constexpr int64_t line = PANEL;
+  const float* data;
+  int64_t k;
+
+  const float* at(int64_t j, Range p) const {
+    return data + j / PANEL * PANEL * k + p.begin * PANEL + j % PANEL;
   }
 };
 
@@ -86,9 +103,8 @@ struct RightTransposed {
   const float* data;
   int64_t stride;
 
-  const float* panel(float* to, Range j, Range p) const {
+  void panel(float* to, Range j, Range p) const {
     transpose(to, data + j.begin * stride + p.begin, stride, p.size(), j.size());
-    return to;
   }
 };
 

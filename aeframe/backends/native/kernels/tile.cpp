@@ -17,12 +17,14 @@ __attribute__((noinline)) void put(const float* tile, int rows, int width, const
 }
 
 template <int R, int V, bool Deep>
-void tile(int64_t depth, const float* a, const float* b, const Target& c) {
+void tile(int64_t depth, const float* a, const float* b, int64_t line, const Target& c) {
   Vector sum[R][V] = {};
   for (int i = 0; i < R; ++i) {  // C comes from afar: ask for it before the work begins
     for (int v = 0; v < V; ++v) __builtin_prefetch(c.row[i] + c.j + v * WIDTH, 1);
   }
-  for (int64_t p = 0; p < depth; ++p, b += COLUMNS) {
+  for (int64_t p = 0; p < depth; ++p, b += line) {
+    // 16 lines before they are needed, which is as long as memory takes
+    for (int v = 0; v < V * WIDTH; v += 16) __builtin_prefetch(b + 16 * line + v);
     Vector right[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) right[v] = vector_at(b + v * WIDTH);
