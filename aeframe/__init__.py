@@ -30,6 +30,7 @@ from aeframe.rewrites import Equality as Equality
 from aeframe.rewrites import diff as diff
 
 if TYPE_CHECKING:
+    from aeframe import automl as automl
     from aeframe import causal as causal
     from aeframe import circuits as circuits
     from aeframe import distributions as distributions
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from aeframe import nn as nn
     from aeframe import prob as prob
     from aeframe import train as train
+    from aeframe.automl import AutoML as AutoML
     from aeframe.distributions import Bernoulli as Bernoulli
     from aeframe.distributions import HalfNormal as HalfNormal
     from aeframe.distributions import Normal as Normal
@@ -73,7 +75,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = ("causal", "circuits", "distributions", "gp", "infer", "nn", "prob", "train")
+_ROOMS = ("automl", "causal", "circuits", "distributions", "gp", "infer", "nn", "prob", "train")
 _HOMES = {
     "AUC": "train",
     "Accuracy": "train",
@@ -102,6 +104,7 @@ _HOMES = {
     "Bernoulli": "distributions",
     "HalfNormal": "distributions",
     "Normal": "distributions",
+    "AutoML": "automl",
     "GP": "gp",
     "KernelSearch": "gp",
     "Enumeration": "infer",

@@ -12,7 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="aeframe", description="Models as typed graphs.")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    demo = verbs.add_parser("demo", help="learn digits, find a kernel, intervene; draws pictures")
+    demo = verbs.add_parser("demo", help="one example of each front end, with pictures")
     demo.add_argument("--out", type=Path, default=Path(), help="folder for the pictures")
     verbs.add_parser("doctor", help="what is installed, which backends work, and how to mend them")
     chosen = parser.parse_args(arguments)

@@ -12,6 +12,7 @@ from aeframe.backends.base import (
 from aeframe.backends.claims import implement
 from aeframe.backends.interrupts import interrupts_between, interrupts_wait
 from aeframe.backends.jax.mesh import connect
+from aeframe.backends.optimize import optimize
 from aeframe.backends.program import Program
 from aeframe.backends.run import as_array, program_for, require_finite, run
 
@@ -28,6 +29,7 @@ __all__ = [
     "implement",
     "interrupts_between",
     "interrupts_wait",
+    "optimize",
     "program_for",
     "require_finite",
     "run",

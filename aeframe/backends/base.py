@@ -121,10 +121,12 @@ class Backend(ABC):
         By default a NumPy array that belongs to the cell, or a NumPy generator.
         """
         if isinstance(cell, RandomState):
-            cell.data = cell.generator()
-        elif not isinstance(cell.data, np.ndarray):
-            cell.data = cell.numpy()
-        return cell.data
+            return cell.keep(cell.generator())
+        return cell.data if isinstance(cell.data, np.ndarray) else cell.keep(cell.numpy())
+
+    def folds(self, cell: Cell) -> bool:
+        """Whether what depends on ``cell`` alone may be computed once, in one place."""
+        return True
 
     @abstractmethod
     def executable(
@@ -133,9 +135,9 @@ class Backend(ABC):
         """Make a graph of concrete shapes runnable.
 
         ``graph.inputs`` are the call's inputs, then ``updated``, then ``fixed``: plain variables
-        in the place of cells (``tag.cell``). The result is called with the values of ``updated``
-        (which it may destroy), of ``fixed``, and the inputs; it returns the outputs and the new
-        values.
+        in the place of cells (``tag.cell``), or of what was folded (None). The result is called
+        with the values of ``updated`` (which it may destroy), of ``fixed``, and the inputs; it
+        returns the outputs and the new values.
         """
 
     @property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
 
+from aeframe.backends.fold import Folded, foldable
 from aeframe.backends.interrupts import interrupts_wait
 from aeframe.core.cells import Cell, cells
 from aeframe.core.errors import (
@@ -36,7 +37,8 @@ _CELLS = RLock()
 class Program:
     """A compiled callable that borrows cells from a Store and returns those that it updates.
 
-    Static shapes are specialized for each call signature: a new shape compiles once.
+    Static shapes are specialized for each call signature: a new shape compiles once. What depends
+    on cells alone that it does not update is folded: see :func:`~aeframe.backends.fold.foldable`.
 
     Attributes
     ----------
@@ -46,14 +48,32 @@ class Program:
 
     def __init__(self, backend: Backend, graph: Graph) -> None:
         _refuse_leftovers(graph, backend)
-        self.backend, self.graph = backend, graph
-        self.updated: list[Cell] = list(graph.updates)
-        found = [c for c in cells(graph.results) if c not in graph.updates]
-        self.fixed = [c for c in found if c not in set(graph.inputs)]
-        require_leaves(graph, [*self.updated, *self.fixed])
+        self.backend, self.updated = backend, list[Cell](graph.updates)
+        require_leaves(graph, [*self.updated, *self._fixed(graph)])
+        self.folded = self._fold(graph) if graph.inputs or graph.updates else None
+        self.graph = graph if self.folded is None else graph.replay(self.folded.replaced)
+        self.fixed = self._fixed(self.graph)
         self.compilations = 0
         self._executables: dict[Any, Executable] = {}
         self._mapped: dict[Any, Mapped] = {}
+
+    def _fixed(self, graph: Graph) -> list[Cell]:
+        known = {*graph.updates, *graph.inputs}
+        return [c for c in cells(graph.results) if c not in known]
+
+    def _fold(self, graph: Graph) -> Folded | None:
+        found = foldable(graph, [c for c in self._fixed(graph) if self.backend.folds(c)])
+        if not found:
+            return None
+        distinct = tuple(dict.fromkeys(found.values()))
+        stand_in = {v: v.type(name=v.name) for v in distinct}
+        program = Program(self.backend, Graph((), distinct))
+        return Folded({v: stand_in[known] for v, known in found.items()}, program)
+
+    def _values(self) -> list[Any]:
+        """Of the fixed cells, then of what was folded."""
+        values = [self.backend.load(c) for c in self.fixed]
+        return values if self.folded is None else [*values, *self.folded.values()]
 
     def __call__(self, *arrays: Any) -> Sequence[Any]:
         """Run on arrays; the outputs are arrays as the backend keeps them.
@@ -103,8 +123,7 @@ class Program:
     def _step(self, run: Executable, arrays: Sequence[Any]) -> Sequence[Any]:
         load = self.backend.load
         with _CELLS:  # another thread must not borrow a cell that is being updated
-            states, fixed = [load(c) for c in self.updated], [load(c) for c in self.fixed]
-            outputs, advanced = run(states, fixed, arrays)
+            outputs, advanced = run([load(c) for c in self.updated], self._values(), arrays)
             for cell, value in zip(self.updated, advanced, strict=True):
                 cell.data = value
         return outputs
@@ -136,7 +155,9 @@ class Program:
             first = [a[0] if hasattr(a, "shape") else a for a in rows]
             executable = self._compile([*first, *rest])
             run = self._mapped[signature] = self.backend.mapped(executable, len(rows))
-        return run([self.backend.load(c) for c in self.fixed], list(rows), list(rest))
+        with _CELLS:
+            values = self._values()
+        return run(values, list(rows), list(rest))
 
     def _compile(self, arrays: Sequence[Any]) -> Executable:
         graph = self.graph
@@ -145,20 +166,21 @@ class Program:
                 "wrong number of inputs", expected=len(graph.inputs), got=len(arrays)
             )
         types = [_input_type(v, a) for v, a in zip(graph.inputs, arrays, strict=True)]
-        cell_variables = [*self.updated, *self.fixed]
-        plain = {c: c.type(name=c.name) for c in cell_variables}
+        held = [*self.updated, *self.fixed]
+        plain = {c: c.type(name=c.name) for c in held}
+        others = [] if self.folded is None else self.folded.variables
         results = replay(graph.results, plain)
         n = len(graph.outputs)
         closed = Graph(
-            (*graph.inputs, *plain.values()),
+            (*graph.inputs, *plain.values(), *others),
             tuple(results[:n]),
             dict(zip(graph.updates, results[n:], strict=True)),
         )
-        concrete = specialize(closed, [*types, *(c.type for c in cell_variables)])
+        concrete = specialize(closed, [*types, *(v.type for v in closed.inputs[len(types) :])])
         expanded = expand(trim(concrete), self.backend.claims)
         k, m = len(graph.inputs), len(self.updated)
         self.compilations += 1
-        for variable, cell in zip(expanded.inputs[k:], cell_variables, strict=True):
+        for variable, cell in zip(expanded.inputs[k:], [*held, *[None] * len(others)], strict=True):
             variable.tag.cell = cell
         return self.backend.executable(
             expanded, expanded.inputs[k : k + m], expanded.inputs[k + m :]

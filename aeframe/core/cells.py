@@ -35,6 +35,8 @@ class Cell:
     data
         The value as the last program left it: a NumPy array or an array on a device; ``None``
         until it is needed for the first time.
+    version
+        How often ``data`` was set: what was computed from the value holds until it changes.
     trainable
         Whether optimizers change it.
     follows
@@ -43,9 +45,25 @@ class Cell:
 
     type: Any
     name: str | None
-    data: Any = None
     trainable = False
     follows: Cell | None = None
+    version = 0
+    _data: Any = None
+
+    @property
+    def data(self) -> Any:
+        """The value; setting it makes a new version, though it be the same array overwritten."""
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self._data = value
+        self.version += 1
+
+    def keep(self, value: Any) -> Any:
+        """Hold the same value in another form, as a backend wants it; return it."""
+        self._data = value
+        return value
 
     def clone(self, **kwargs: Any) -> Variable:
         """A plain variable of the same type: a copy of a cell is no cell."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 from aesara.graph.basic import Apply, Constant, Variable
 
@@ -31,12 +32,15 @@ class Graph:
         Cell → variable that holds the cell's next value.
     names
         Output names, where the outputs have some (the sites of a Model).
+    late
+        Passes that wait until it is known what the graph is for, training or inference.
     """
 
     inputs: tuple[Variable, ...]
     outputs: tuple[Variable, ...]
     updates: Mapping[Variable, Variable] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    late: tuple[Any, ...] = ()
 
     @property
     def results(self) -> tuple[Variable, ...]:
@@ -47,7 +51,7 @@ class Graph:
         """The same graph with other expressions in the place of ``results``."""
         n = len(self.outputs)
         updates = dict(zip(self.updates, results[n:], strict=True))
-        return Graph(self.inputs, tuple(results[:n]), updates, self.names)
+        return Graph(self.inputs, tuple(results[:n]), updates, self.names, self.late)
 
     def replay(
         self,

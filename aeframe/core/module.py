@@ -119,8 +119,11 @@ class Module(Structure):
         return other
 
     def optimize(self, *rules: Any) -> Self:
-        """The same Module with its graph rewritten by ``rules`` (all known equalities if none)."""
-        from aeframe.rewrites import optimize
+        """The same numbers, faster: see :func:`aeframe.backends.optimize`.
+
+        With ``rules``: the graph is rewritten by these, wherever they match.
+        """
+        from aeframe.backends import optimize
 
         return optimize(self, rules)
 
@@ -288,6 +291,9 @@ def _rewritten(module: Module, inputs: list[Variable], made: Any, known: int) ->
     outputs = [*flatten(made), *(trace.sites[name] for name in sites)]
     graph = Graph(tuple(inputs), tuple(outputs), trace.updates)
     for each in module.passes:
+        if each.late:
+            trace.late += [each] if each not in trace.late else []
+            continue
         graph, report = each(graph)
         trace.reports.append(report)
     trace.updates.clear()
@@ -375,7 +381,8 @@ def lower_with_reports(
     outputs = tuple(flatten(made))
     named = isinstance(made, dict) and len(made) == len(outputs)
     names = tuple(map(str, made)) if named else ()
-    return Graph(inputs, outputs, dict(trace.updates), names), made, trace.reports
+    graph = Graph(inputs, outputs, dict(trace.updates), names, tuple(trace.late))
+    return graph, made, trace.reports
 
 
 def _as_typed_op(call: Callable[..., Any]) -> Callable[..., Any]:

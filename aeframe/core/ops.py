@@ -181,7 +181,7 @@ class TypedOp(_NamedOp):
         """An Apply of this Op; raises :class:`ShapeError` at once when shapes do not fit."""
         variables = [as_variable(v) for v in inputs]
         self.check(*variables)
-        known = all(is_tensor(v) and None not in v.type.shape for v in variables)
+        known = all(not is_tensor(v) or None not in v.type.shape for v in variables)
         types = self.out_types(*variables) if known else None
         if types is None:
             types = _types(body_of(self, _types(variables)).outputs)
@@ -255,6 +255,13 @@ class TypedOp(_NamedOp):
         results = _compiled(self, _types(node.inputs))(*inputs)
         for cell, value in zip(storage, results, strict=True):
             cell[0] = value
+
+
+class WeightOp(TypedOp):
+    """Base of what rules make of weights: another layout, zeros around, a factor folded in.
+
+    A program that does not update the weights computes it once and keeps it.
+    """
 
 
 @lru_cache(maxsize=1024)

@@ -19,7 +19,8 @@ from aesara.graph.basic import Variable
 class Trace:
     """The cells updated so far, the modules being called (outermost first) and their reports.
 
-    ``sites`` are the named variables of the Models that were called, in order.
+    ``sites`` are the named variables of the Models that were called, in order; ``late`` are the
+    passes of these modules that run when all is lowered.
     """
 
     updates: dict[Variable, Variable] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class Trace:
     stack: list[object] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     reports: list[Any] = field(default_factory=list)
+    late: list[Any] = field(default_factory=list)
 
 
 _TRACE: ContextVar[Trace | None] = ContextVar("aeframe_trace", default=None)

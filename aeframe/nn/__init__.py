@@ -3,6 +3,7 @@
 from aeframe.nn import equalities as equalities
 from aeframe.nn import native as native
 from aeframe.nn import rules as rules
+from aeframe.nn import work as work
 from aeframe.nn.adapt import (
     LoRA,
     lora,

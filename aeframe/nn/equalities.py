@@ -12,6 +12,7 @@ from aesara.graph.basic import Apply, Variable
 from aesara.tensor.math import Dot
 
 from aeframe.nn.ops import (
+    ActivationOp,
     AttentionOp,
     AvgPool2DOp,
     BatchNormInferenceOp,
@@ -35,6 +36,7 @@ from aeframe.nn.ops.algebra import (
     StandardizeOp,
 )
 from aeframe.nn.ops.fused import FusedOp
+from aeframe.nn.ops.winograd import WinogradKernelOp, WinogradOp
 from aeframe.rewrites import EQUALITIES, Each, Equality, Every, Expr, Parts, Prop, Rest, Var, term
 from aeframe.rewrites.pattern import Pattern, Term
 from aeframe.rewrites.vocabulary import (
@@ -66,7 +68,7 @@ pair = term(ElementwiseOp, bind=Prop("op"))
 moves: dict[str, Any] = {name: Prop(name) for name in ("stride", "padding", "dilation")}
 window: dict[str, Any] = {name: Prop(name) for name in ("window", "stride", "padding")}
 average, largest = term(AvgPool2DOp, **window), term(MaxPool2DOp, **window)
-active = term(ReluOp, bind=Prop("active"))
+active = term(ActivationOp, bind=Prop("active"))
 pool = term(PoolOp, bind=Prop("pool"))
 
 
@@ -154,6 +156,11 @@ bias, factor, item = Var("bias", "o"), Var("factor", "*f"), Var("item")
 LINEAR = [
     Equality("bias of a layer", layer(a, w, bias), add(layer(a, w), bias), both=True),
     Equality("layer of a sum", layer(add(x, y), w), add(layer(x, w), layer(y, w)), both=True),
+    Equality(
+        "layer of a shifted input",
+        dense(add(a, Var("shift", "i")), w),
+        add(dense(a, w), dense(Var("shift", "i"), w)),
+    ),
     Equality(
         "layer of summed weights",
         layer(a, add(whole, more)),
@@ -324,6 +331,18 @@ ATTENTION = [
     ),
 ]
 
+WINOGRAD = [
+    Equality(
+        f"products for tiles of {tile}",
+        one(image, Var("w", "3 3 c o")),
+        term(WinogradOp, tile=tile, padding=Prop("padding"))(
+            image, term(WinogradKernelOp, tile=tile)(Var("w", "3 3 c o"))
+        ),
+        where="stride == (1, 1) and dilation == (1, 1)",
+    )
+    for tile in (2, 4)
+]
+
 fused = term(FusedOp, layer=Prop("layer"), activation=None)
 FUSED = [
     Equality(
@@ -343,4 +362,4 @@ FUSED = [
     ),
 ]
 
-EQUALITIES += [*ALGEBRA, *JOINS, *LINEAR, *IMAGES, *ATTENTION, *FUSED]
+EQUALITIES += [*ALGEBRA, *JOINS, *LINEAR, *IMAGES, *ATTENTION, *WINOGRAD, *FUSED]

@@ -16,13 +16,20 @@ from aeframe.nn.ops.fused import FusedOp
 from aeframe.nn.ops.linear import DenseOp
 from aeframe.nn.ops.normalize import BatchNormOp
 from aeframe.nn.ops.pool import MaxPool2DOp
+from aeframe.nn.ops.winograd import WinogradOp
 
 # Below this many multiplications a product of XLA's costs less than calling a kernel.
 FEWEST = 1 << 18
 # With more rows XLA's products are a fifth faster on one core, and as well shared out over more.
 MOST_ROWS = 1024
+# With few rows a product takes the time to read its weight: XLA and BLAS read small ones as fast.
+FEW_ROWS, FEWEST_WEIGHTS = 8, 1 << 20
 # A group of fewer channels is no matrix product worth its name.
 NARROWEST = 8
+# Groups of as many channels, the same in and out, have a kernel of their own; and from how many
+# multiplications on: what else does them is slower.
+GROUPED = (1, 2, 4, 8, 16)
+FEWEST_GROUPED = 1 << 15
 # Below this many entries XLA's loops are as fast.
 SMALLEST = 1 << 14
 
@@ -49,7 +56,9 @@ def _activation(node: Apply) -> type | None:
 def _dense_sizes(node: Apply) -> tuple[int, int, int] | None:
     x, w = (v.type.shape for v in node.inputs[:2])
     m, (i, o) = prod(x[:-1]), w
-    return (m, i, o) if m * i * o >= FEWEST and m <= MOST_ROWS else None
+    if m * i * o < FEWEST or m > MOST_ROWS or (m <= FEW_ROWS and i * o < FEWEST_WEIGHTS):
+        return None
+    return m, i, o
 
 
 @claim(DenseOp)
@@ -77,30 +86,62 @@ def dense_gradient(node: Apply) -> Kernel | None:
 
 
 def _convolution_sizes(op: Any, x: Variable, w: Variable, y: Variable) -> tuple[int, ...] | None:
-    """The shape of a convolution of ``x`` with ``w`` that makes ``y``, as the kernels take it."""
-    kh, kw, c, o = w.type.shape
+    """The shape of a convolution, where products of matrices do it well."""
+    _, _, c, o = w.type.shape
     narrow = op.groups > 1 and min(c, o // op.groups) < NARROWEST
-    if narrow or prod(y.type.shape) * kh * kw * c < FEWEST:
+    if narrow or _multiplications(w, y) < FEWEST:
         return None
+    return _convolution_shape(op, x, w, y)
+
+
+def _convolution_shape(op: Any, x: Variable, w: Variable, y: Variable) -> tuple[int, ...]:
+    """The shape of a convolution of ``x`` with ``w`` that makes ``y``, as the kernels take it."""
+    kh, kw, _, o = w.type.shape
     (top, _), (left, _) = op.padding
     out = y.type.shape[1:3]
     return (*x.type.shape, kh, kw, o, op.groups, *op.stride, top, left, *op.dilation, *out)
 
 
+def _multiplications(w: Variable, y: Variable) -> int:
+    return prod(y.type.shape) * prod(w.type.shape[:3])
+
+
 @claim(Conv2DOp)
 def convolve(node: Apply) -> Kernel | None:
-    """A product with the patches, the bias within."""
-    x, w, *rest = node.inputs
-    sizes = _convolution_sizes(_layer(node), x, w, node.outputs[0])
+    """A product with the patches, the bias within; or, of narrow groups, sums of products."""
+    (x, w), y, op = node.inputs[:2], node.outputs[0], _layer(node)
+    if _is_grouped(op, w):
+        name, sizes = "convolve_grouped", None
+        if _multiplications(w, y) >= FEWEST_GROUPED:
+            sizes = _convolution_shape(op, x, w, y)
+    else:
+        name, sizes = "convolve", _convolution_sizes(op, x, w, y)
     if sizes is None:
         return None
-    return Kernel("convolve", tuple(range(2 + len(rest))), (*sizes, *_epilogue(node)))
+    return Kernel(name, tuple(range(len(node.inputs))), (*sizes, *_epilogue(node)))
+
+
+def _is_grouped(op: Any, w: Variable) -> bool:
+    _, _, c, o = w.type.shape
+    return op.groups > 1 and c * op.groups == o and c in GROUPED
+
+
+@claim(WinogradOp)
+def winograd(node: Apply) -> Kernel | None:
+    """A chunk of tiles at a time, whose transforms stay in the cache."""
+    x, y, op = node.inputs[0], node.outputs[0], _layer(node)
+    if prod(y.type.shape) * x.type.shape[3] < FEWEST:
+        return None
+    (top, _), (left, _) = op.padding
+    sizes = (*x.type.shape, y.type.shape[3], top, left, *y.type.shape[1:3])
+    inputs = tuple(range(len(node.inputs)))
+    return Kernel("winograd", inputs, (*sizes, *_epilogue(node), op.tile))
 
 
 @claim(FusedOp)
 def fused(node: Apply) -> Kernel | None:
     """The layer's kernel, which does the rest where it writes its output."""
-    make = {DenseOp: dense, Conv2DOp: convolve}.get(type(node.op.layer))
+    make = {DenseOp: dense, Conv2DOp: convolve, WinogradOp: winograd}.get(type(node.op.layer))
     return make(node) if make and _activation(node) in ACTIVATIONS else None
 
 

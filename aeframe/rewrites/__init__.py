@@ -4,22 +4,37 @@ from aeframe.rewrites.diff import Diff, diff
 from aeframe.rewrites.egraph import EGraph
 from aeframe.rewrites.enumerate import models
 from aeframe.rewrites.extract import Extraction, GreedyExtraction, Problem
+from aeframe.rewrites.match import match
 from aeframe.rewrites.optimal import OptimalExtraction
 from aeframe.rewrites.passes import Greedy, Pass, Pipeline
-from aeframe.rewrites.pattern import Each, Every, Expr, New, Parts, Prop, Rest, Var, term
+from aeframe.rewrites.pattern import (
+    Bindings,
+    Each,
+    Every,
+    Expr,
+    New,
+    Parts,
+    Pattern,
+    Prop,
+    Rest,
+    Var,
+    build,
+    term,
+)
 from aeframe.rewrites.report import Explanation, Report, Step, describe
 from aeframe.rewrites.rule import Alternative, Definition, Equality, Rule, alternatives, find_rule
 from aeframe.rewrites.saturate import Limits, Saturated, saturate
+from aeframe.rewrites.saturation import Saturation
 from aeframe.rewrites.standard import (
     EQUALITIES,
     INFERENCE,
     INTERPRETATIONS,
     SIMPLIFICATIONS,
     explain,
+    finish,
     graph_of,
     inference,
     interpret,
-    optimize,
 )
 
 __all__ = [
@@ -28,6 +43,7 @@ __all__ = [
     "INTERPRETATIONS",
     "SIMPLIFICATIONS",
     "Alternative",
+    "Bindings",
     "Definition",
     "Diff",
     "EGraph",
@@ -44,6 +60,7 @@ __all__ = [
     "OptimalExtraction",
     "Parts",
     "Pass",
+    "Pattern",
     "Pipeline",
     "Problem",
     "Prop",
@@ -51,18 +68,21 @@ __all__ = [
     "Rest",
     "Rule",
     "Saturated",
+    "Saturation",
     "Step",
     "Var",
     "alternatives",
+    "build",
     "describe",
     "diff",
     "explain",
     "find_rule",
+    "finish",
     "graph_of",
     "inference",
     "interpret",
+    "match",
     "models",
-    "optimize",
     "saturate",
     "term",
 ]

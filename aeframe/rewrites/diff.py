@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from aesara.graph.basic import Apply, Variable
 
@@ -23,12 +23,12 @@ class Diff:
     rewrites
         Steps of the passes that ``b`` adds to ``a``.
     removed, added
-        Terms of the graph of ``a`` alone, and of ``b`` alone, as text.
+        Applies of the graph of ``a`` alone, and of ``b`` alone.
     """
 
     rewrites: tuple[Step, ...]
-    removed: tuple[str, ...]
-    added: tuple[str, ...]
+    removed: tuple[Apply, ...]
+    added: tuple[Apply, ...]
 
     def __bool__(self) -> bool:
         return bool(self.rewrites or self.removed or self.added)
@@ -39,17 +39,24 @@ class Diff:
         table = plain_table("difference", "", "what", "place")
         for s in self.rewrites:
             table.add_row("rule", s.rule, s.path)
-        for text in self.removed:
-            table.add_row("-", text, "")
-        for text in self.added:
-            table.add_row("+", text, "")
+        for mark, nodes in (("-", self.removed), ("+", self.added)):
+            for node in nodes:
+                table.add_row(mark, _text(node), getattr(node.tag, "path", None) or "")
         return render(table, width=120)
 
     __repr__ = __str__
 
+    def plot(self) -> Any:
+        """Both sides as drawings, what differs in red and in green; returns the figure."""
+        from aeframe.rewrites.draw import draw
+
+        return draw(self.removed, self.added)
+
 
 def diff(a: Module, b: Module, *inputs: Variable) -> Diff:
     """What leads from ``a`` to ``b``: the rewrites, and the terms removed and added.
+
+    Where one of the two has passes that wait for the phase, both are compared in inference.
 
     Parameters
     ----------
@@ -59,17 +66,39 @@ def diff(a: Module, b: Module, *inputs: Variable) -> Diff:
         Symbolic inputs for both; left out for kernels, circuits and models, and for Modules
         that have been called on data.
     """
-    before, old = graph_of(a, inputs)
-    after, new = graph_of(b, inputs)
+    late = any(each.late for each in (*a.passes, *b.passes))
+    before, old = graph_of(a, inputs, in_inference=late)
+    after, new = graph_of(b, inputs, in_inference=late)
     shared = a.passes == b.passes[: len(a.passes)]
     known = len(old.reports) if shared else 0
     steps = tuple(s for r in new.reports[known:] for s in r.steps)
-    left, right = _terms(before), _terms(after)
-    return Diff(steps, tuple((left - right).elements()), tuple((right - left).elements()))
+    return Diff(steps, *_apart(before, after))
 
 
-def _terms(graph: Graph) -> Counter[str]:
-    return Counter(_text(node) for node in toposort(graph.results))
+def _apart(before: Graph, after: Graph) -> tuple[tuple[Apply, ...], tuple[Apply, ...]]:
+    """The Applies that only one of two graphs has: equal Ops on equal inputs are the same."""
+    names: dict[object, int] = {}
+    inputs = dict(zip(after.inputs, before.inputs, strict=False))
+
+    def name(variable: Variable, known: dict[Variable, int]) -> int:
+        variable = inputs.get(variable, variable)
+        key = getattr(variable, "signature", lambda: variable)() if not variable.owner else None
+        return known[variable] if key is None else names.setdefault(key, len(names))
+
+    def numbered(graph: Graph) -> dict[int, Apply]:
+        known: dict[Variable, int] = {}
+        found: dict[int, Apply] = {}
+        for node in toposort(graph.results):
+            key = (node.op, *(name(v, known) for v in node.inputs))
+            number = names.setdefault(key, len(names))
+            found[number] = node
+            for i, out in enumerate(node.outputs):
+                known[out] = names.setdefault((number, i), len(names))
+        return found
+
+    left, right = numbered(before), numbered(after)
+    removed = tuple(n for i, n in left.items() if i not in right)
+    return removed, tuple(n for i, n in right.items() if i not in left)
 
 
 def _text(node: Apply) -> str:

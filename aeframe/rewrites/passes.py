@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from aesara.graph.basic import Apply, Variable
 
@@ -16,7 +16,19 @@ from aeframe.rewrites.rule import Rule, find_rule
 
 
 class Pass(Structure):
-    """Takes a graph, returns a graph and a :class:`Report`."""
+    """Takes a graph, returns a graph and a :class:`Report`.
+
+    Attributes
+    ----------
+    late
+        Whether it waits until it is known if the graph is for training or for inference.
+    """
+
+    late: ClassVar[bool] = False
+
+    def in_training(self) -> Self:
+        """The pass for graphs whose weights change."""
+        return self
 
     def __call__(self, graph: Graph) -> tuple[Graph, Report]:
         """Rewrite ``graph``; the graph that was given is left as it is."""

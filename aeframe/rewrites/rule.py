@@ -71,15 +71,17 @@ class Rule:
     def apply(self, node: Apply) -> list[Variable] | None:
         """What takes the place of the outputs of ``node``, or ``None`` where it does not match."""
         found = self.matches(node)
-        if found is None:
-            return None
-        replaced, made = self.outputs([node]), self.build(found)
-        if len(made) != len(replaced):
+        return None if found is None else self.replaced(node, found)
+
+    def replaced(self, node: Apply, found: Bindings) -> list[Variable]:
+        """The outputs of ``node`` with the right side under ``found`` in their place."""
+        old, made = self.outputs([node]), self.build(found)
+        if len(made) != len(old):
             raise RewriteError(
                 f"the rule {self.name!r} gives {len(made)} outputs",
-                expected=f"{len(replaced)}, as {node.op} has",
+                expected=f"{len(old)}, as {node.op} has",
             )
-        new = dict(zip(replaced, made, strict=True))
+        new = dict(zip(old, made, strict=True))
         return [new.get(o, o) for o in node.outputs]
 
     def outputs(self, roots: Sequence[Apply]) -> list[Variable]:

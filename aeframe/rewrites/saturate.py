@@ -42,6 +42,8 @@ class Limits(Structure):
         How often all rules are tried.
     seconds
         Of the clock, for the whole saturation.
+    several
+        Iterations in which rules with several roots take part: what they make has roots again.
     matches
         Of one rule in one iteration; a rule that has more is put off for an iteration, and then
         for two, four, ... (Willsey et al. 2021, section 5.2).
@@ -50,6 +52,7 @@ class Limits(Structure):
     nodes: int = 20_000
     iterations: int = 12
     seconds: float = 5.0
+    several: int = 3
     matches: int = 2_000
 
 
@@ -178,6 +181,8 @@ class _Saturation:
         put_off = False
         for i, rule in enumerate(self.rules):
             bans, until = self.waits[i]
+            if isinstance(rule.left, Every) and now >= self.limits.several:
+                continue
             if now < until:
                 put_off = True
                 continue
@@ -236,7 +241,8 @@ class _Saturation:
             before = len(egraph)
             made = egraph.add(rule.build({k: self.current(v) for k, v in bound.items()}))
             new = egraph.newest(len(egraph) - before)
-            self.origin.update(dict.fromkeys(new, rule.name))
+            for node in new:
+                self.origin[node], node.tag.path = rule.name, getattr(roots[0].tag, "path", None)
             outputs = rule.outputs(roots)
             merged = [egraph.union(a, b, rule.name) for a, b in zip(outputs, made, strict=True)]
             if any(merged):

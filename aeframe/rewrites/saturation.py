@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
+from typing import Self
 
 from aesara.graph.basic import Apply, Variable
 
@@ -49,6 +51,14 @@ class Saturation(Pass):
         self.cost, self.training = cost, training
         self.extraction = extraction or OptimalExtraction()
         self.limits = limits or Limits()
+
+    late = True
+
+    def in_training(self) -> Self:
+        """The same with ``training``."""
+        other = copy(self)
+        other.training = True
+        return other
 
     def __call__(self, graph: Graph) -> tuple[Graph, Report]:
         """The cheapest graph, and which rules made it."""

@@ -7,21 +7,20 @@ on every backend; ``EQUALITIES`` are all that saturation may use, whether they p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from aesara.graph.basic import Variable
 
-from aeframe.core.errors import ArgumentError, StateError
+from aeframe.core.errors import StateError
 from aeframe.core.graph import Graph
 from aeframe.core.module import Module, lower_with_reports
 from aeframe.rewrites.passes import Greedy
-from aeframe.rewrites.report import Explanation
+from aeframe.rewrites.report import Explanation, Report
 from aeframe.rewrites.rule import Equality, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-M = TypeVar("M", bound=Module)
 
 INTERPRETATIONS: list[Rule] = []
 INFERENCE: list[Rule] = []
@@ -36,26 +35,32 @@ def interpret(graph: Graph) -> Graph:
 
 def inference(graph: Graph) -> Graph:
     """The inference phase: no dropout, frozen statistics, no updates of what stays the same."""
+    return finish(_without_training(graph))[0]
+
+
+def _without_training(graph: Graph) -> Graph:
     made = Greedy(INFERENCE, name="inference")(graph)[0]
     kept = {cell: v for cell, v in made.updates.items() if v is not cell}
-    return Graph(made.inputs, made.outputs, kept, made.names)
+    return Graph(made.inputs, made.outputs, kept, made.names, made.late)
 
 
-def optimize(module: M, rules: Sequence[Rule | str]) -> M:
-    """``module`` with its graph rewritten by ``rules``, or by the simplifications if none."""
-    for rule in rules:
-        if not isinstance(rule, Rule | str):
-            raise ArgumentError(
-                "optimize takes rules", expected="Rules or their names", got=repr(rule)
-            )
-    return module.with_pass(Greedy(rules or SIMPLIFICATIONS, name="optimize"))
+def finish(graph: Graph, training: bool = False) -> tuple[Graph, list[Report]]:
+    """The graph after the passes that waited for its phase, and what these did."""
+    reports = []
+    late, graph = graph.late, replace(graph, late=())
+    for each in late:
+        graph, report = (each.in_training() if training else each)(graph)
+        reports.append(report)
+    return graph, reports
 
 
-def graph_of(module: Module, inputs: Sequence[Variable] = ()) -> tuple[Graph, Explanation]:
+def graph_of(
+    module: Module, inputs: Sequence[Variable] = (), in_inference: bool = False
+) -> tuple[Graph, Explanation]:
     """The graph of ``module`` after its passes, and what they did.
 
     Without inputs: the module's own expression (a kernel, a circuit, a model), or the graph of
-    its last call on arrays.
+    its last call on arrays. A graph with passes that wait for the phase is that of inference.
 
     Raises
     ------
@@ -76,6 +81,9 @@ def graph_of(module: Module, inputs: Sequence[Variable] = ()) -> tuple[Graph, Ex
         method, types = last
         args = tuple(t() for t in types)
     graph, _, reports = lower_with_reports(module, args, {}, method)
+    if graph.late or in_inference:
+        graph, more = finish(_without_training(interpret(graph)))
+        reports = [*reports, *more]
     return graph, Explanation(tuple(reports))
 
 

@@ -20,7 +20,7 @@ from aeframe.core.places import plain_errors, without_truth
 from aeframe.core.structure import walk
 from aeframe.core.trace import tracing
 from aeframe.nn.rules import mask_rows
-from aeframe.rewrites import interpret
+from aeframe.rewrites import finish, interpret
 from aeframe.train.data import CLASS_WEIGHT, ROWS, WEIGHT, names_of
 from aeframe.train.metrics import Metric
 from aeframe.train.optimizers import Optimizer
@@ -82,7 +82,8 @@ def loss_graph(
         )
     total = at.as_tensor(rows) if emphasis is None else emphasis.sum()
     results = (cost, total.astype(cost.type.dtype), *(t for each in terms for t in each))
-    graph = interpret(Graph(tuple(inputs), results, dict(trace.updates)))
+    late = tuple(trace.late)
+    graph = interpret(Graph(tuple(inputs), results, dict(trace.updates), late=late))
     counts = tuple(map(len, terms))
     return (graph if mask is None else mask_rows(graph, mask)), counts
 
@@ -164,6 +165,7 @@ def trained(module: Module, graph: Graph) -> dict[str, Parameter]:
 
 def with_step(graph: Graph, module: Module, optimizer: Optimizer) -> Graph:
     """``graph`` with one optimizer step among its updates, on the unconstrained scale."""
+    graph, _ = finish(graph, training=True)
     parameters = trained(module, graph)
     _claim(optimizer, module)
     optimizer.prepare(parameters)

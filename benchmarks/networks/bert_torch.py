@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from networks.bert import HEADS, LAYERS, WIDTH
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
+
+from networks.bert import HEADS, LAYERS, WIDTH
 
 
 class Attention(nn.Module):

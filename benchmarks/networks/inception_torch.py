@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from networks.parts_torch import conv_bn
 from torch import Tensor, nn
+
+from networks.parts_torch import conv_bn
 
 
 def conv(inputs: int, outputs: int, *kernel: int) -> nn.Sequential:

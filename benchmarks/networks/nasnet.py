@@ -1,17 +1,16 @@
 """NASNet-A (Zoph et al. 2018, figure 4) as TASO stacks it: three stages from 56x56, 128 wide.
 
-A stage is five normal cells and a reduction cell, which see the two outputs before them; each
-doubles the width. A cell joins its five sums, so all of them are five times as wide as said.
+A stage is five normal cells and a reduction cell, each of which sees the two outputs before it;
+the next stage is twice as wide. A cell joins its five sums: its output is five times its width.
 """
 
 from __future__ import annotations
-
-from networks.parts import conv_bn
 
 import aesara.tensor as at
 
 import aeframe as ae
 from aeframe import nn
+from networks.parts import conv_bn
 
 SHAPE = (1, 224, 224, 3)
 STAGES, CELLS, WIDTH = 3, 5, 128

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from networks.nasnet import CELLS, STAGES, WIDTH
-from networks.parts_torch import conv_bn
 from torch import Tensor, nn
 from torch.nn.functional import pad
+
+from networks.nasnet import CELLS, STAGES, WIDTH
+from networks.parts_torch import conv_bn
 
 
 class Same(nn.Module):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from networks.nasrnn import UNITS
 from torch import Tensor, nn, relu, sigmoid, tanh
+
+from networks.nasrnn import UNITS
 
 
 class Network(nn.Module):

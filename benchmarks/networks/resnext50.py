@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from networks.parts import conv_bn
-
 import aeframe as ae
 from aeframe import nn
+from networks.parts import conv_bn
 
 SHAPE = (1, 224, 224, 3)
 STAGES = ((128, 3), (256, 4), (512, 6), (1024, 3))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from networks.parts_torch import conv_bn
-from networks.resnext50 import GROUPS, STAGES
 from torch import Tensor, nn
 from torch.nn.functional import relu
+
+from networks.parts_torch import conv_bn
+from networks.resnext50 import GROUPS, STAGES
 
 
 class Block(nn.Module):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from networks.parts import conv_relu
-
 from aeframe import nn
+from networks.parts import conv_relu
 
 SHAPE = (1, 224, 224, 3)
 WIDTHS = ((16, 16), (32, 32), (48, 48, 64, 64))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from networks.squeezenet import WIDTHS
 from torch import Tensor, nn
+
+from networks.squeezenet import WIDTHS
 
 
 def conv_relu(inputs: int, outputs: int, kernel: int, **options: int) -> nn.Sequential:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from networks.parts import conv_relu
-
 from aeframe import nn
+from networks.parts import conv_relu
 
 SHAPE = (1, 224, 224, 3)
 STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))

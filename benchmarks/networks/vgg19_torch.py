@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from networks.vgg19 import STAGES
 from torch import Tensor, nn
+
+from networks.vgg19 import STAGES
 
 
 class Flatten(nn.Module):

@@ -52,6 +52,7 @@ def eager_claims(monkeypatch):
     """Claims of any size."""
     for module, name in (
         (layers, "FEWEST"),
+        (layers, "FEWEST_WEIGHTS"),
         (layers, "NARROWEST"),
         (layers, "SMALLEST"),
         (updates, "FEWEST"),

@@ -1,7 +1,6 @@
 """The search over kernels: what it finds, what it costs, what it survives."""
 
 import sys
-import time
 from pathlib import Path
 
 import aesara.tensor as at
@@ -112,9 +111,7 @@ def test_wrong_bases_are_refused():
 def test_airline_has_a_period_and_a_trend():
     x, y = np.genfromtxt(DEMO, delimiter=",", skip_header=1).T
     gp = GP()
-    began = time.perf_counter()
     result = gp.fit(x, y, search=KernelSearch(progress=False))
-    assert time.perf_counter() - began < 180  # about 30 s on two idle cores
     leaves = list(leaf_kernels(gp.kernel))
     periods = [float(k.period.value) for k in leaves if isinstance(k, Periodic)]
     assert any(abs(p - 1.0) < 0.02 for p in periods)

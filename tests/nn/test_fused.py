@@ -10,7 +10,16 @@ from aeframe.core import Graph
 from aeframe.core.errors import ShapeError
 from aeframe.core.expand import expand, typed_nodes
 from aeframe.nn import native as layers
-from aeframe.nn.ops import Conv2DOp, DenseOp, FusedOp, GeluOp, ReluOp, TanhOp
+from aeframe.nn.ops import (
+    Conv2DOp,
+    DenseOp,
+    FusedOp,
+    GeluOp,
+    ReluOp,
+    TanhOp,
+    WinogradKernelOp,
+    WinogradOp,
+)
 
 kernels = pytest.mark.skipif(
     not isinstance(native.library(), native.Library), reason="no native kernels here"
@@ -20,7 +29,7 @@ kernels = pytest.mark.skipif(
 @pytest.fixture
 def eager_claims(monkeypatch):
     """Claims of any size."""
-    for name in ("FEWEST", "NARROWEST"):
+    for name in ("FEWEST", "NARROWEST", "FEWEST_GROUPED", "FEWEST_WEIGHTS"):
         monkeypatch.setattr(layers, name, 0)
 
 
@@ -66,7 +75,7 @@ def chain(layer, activation):
 
 
 ACTIVATIONS = [ReluOp(), GeluOp(), None, TanhOp()]
-DENSE = [(1, 1, 1), (2, 17, 33), (131, 37, 77), (350, 700, 65)]
+DENSE = [(1, 1, 1), (2, 17, 33), (131, 37, 77), (350, 700, 65), (3, 300, 2001), (8, 70, 8200)]
 # x, w, then the Op
 CONVOLUTIONS = [
     ((1, 1, 1, 1), (1, 1, 1, 1), Conv2DOp()),
@@ -98,6 +107,75 @@ def test_convolution(case, activation, residual):
     agree(FusedOp(layer, activation), chain(layer, activation), arrays, "jax")
 
 
+# x, kernel, groups, then stride, padding, dilation: widths that are no multiple of the vector's
+GROUPED = [
+    ((1, 5, 4, 3), (3, 3), 3, (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    ((2, 9, 31, 44), (5, 3), 44, (2, 1), ((2, 1), (0, 3)), (1, 1)),
+    ((1, 60, 61, 17), (7, 7), 17, (1, 1), ((3, 3), (3, 3)), (1, 1)),
+    ((1, 9, 9, 24), (3, 3), 12, (1, 1), ((4, 4), (4, 4)), (1, 2)),
+    ((1, 35, 33, 36), (3, 3), 9, (2, 2), ((1, 1), (1, 1)), (1, 1)),
+    ((1, 6, 7, 40), (3, 3), 5, (1, 1), ((1, 1), (1, 1)), (2, 1)),
+    ((1, 4, 3, 48), (1, 2), 3, (1, 1), ((0, 0), (5, 0)), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("case", GROUPED, ids=str)
+@pytest.mark.usefixtures("eager_claims")
+def test_grouped_convolution(case):
+    """Against a convolution without groups, whose kernel is 0 outside them."""
+    x_shape, kernel, groups, stride, padding, dilation = case
+    m = x_shape[3] // groups
+    layer = Conv2DOp(stride, padding, dilation, groups)
+    w_shape = (*kernel, m, x_shape[3])
+    out = layer(*symbols(*normal(x_shape, w_shape))).type.shape
+    mask = np.kron(np.eye(groups), np.ones((m, m))).astype("float32")
+
+    def plain(x, w, b, addend):
+        whole = at.concatenate([w] * groups, axis=2) * mask
+        whole = at.specify_shape(whole, (*kernel, x_shape[3], x_shape[3]))
+        return ReluOp()(Conv2DOp(stride, padding, dilation)(x, whole, b) + addend)
+
+    arrays = normal(x_shape, w_shape, x_shape[3:], out)
+    fused = FusedOp(layer, ReluOp())
+    agree(fused, plain, arrays, "jax", gradients=False)
+
+
+# x, outputs, padding
+WINOGRAD = [
+    ((1, 1, 1, 1), 1, ((1, 1), (1, 1))),
+    ((2, 7, 10, 5), 3, ((0, 2), (1, 0))),
+    ((1, 8, 8, 16), 16, ((1, 1), (1, 1))),
+    ((1, 30, 13, 33), 70, ((1, 1), (1, 1))),
+    ((3, 3, 3, 400), 35, ((0, 0), (0, 0))),
+]
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("case, backend", [*((c, "jax") for c in WINOGRAD), (WINOGRAD[3], "c")])
+@pytest.mark.usefixtures("eager_claims")
+def test_winograd(case, backend, tile):
+    x, o, padding = case
+    layer, turned = WinogradOp(tile, padding), WinogradKernelOp(tile)
+    plain = Conv2DOp(padding=padding)
+    w = (3, 3, x[3], o)
+    arrays = normal(x, w, (o,), plain(*symbols(*normal(x, w))).type.shape)
+    fused = FusedOp(layer, ReluOp())
+    agree(
+        lambda x, w, *rest: fused(x, turned(w), *rest),
+        chain(plain, ReluOp()),
+        arrays,
+        backend,
+        gradients=x[1] == 7,
+    )
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+def test_winograd_without_bias_or_kernels(tile):
+    arrays = normal((2, 5, 6, 3), (3, 3, 3, 4), dtype="float64")
+    layer, turned = WinogradOp(tile), WinogradKernelOp(tile)
+    agree(lambda x, w: layer(x, turned(w)), Conv2DOp(), arrays, "jax", 1e-12, gradients=False)
+
+
 def test_convolution_on_c():
     x, w, layer = CONVOLUTIONS[3]
     arrays = normal(x, w, w[3:], (1, 20, 19, 50))
@@ -119,6 +197,12 @@ def test_what_is_claimed(backend):
         op = FusedOp(Conv2DOp(padding=((1, 1), (1, 1))), activation)
         wanted = op.layer if activation == TanhOp() else op
         assert claimed(Graph(tuple(arrays), (op(*arrays),)), backend) == [wanted]
+    grouped = symbols(*normal((1, 20, 20, 40), (3, 3, 4, 40), (40,)))
+    op = FusedOp(Conv2DOp(padding=((1, 1), (1, 1)), groups=10), ReluOp())
+    assert claimed(Graph(tuple(grouped), (op(*grouped),)), backend) == [op]
+    big = symbols(*normal((1, 20, 20, 40), (36, 40, 40), (40,)))
+    op = FusedOp(WinogradOp(4), ReluOp())
+    assert claimed(Graph(tuple(big), (op(*big),)), backend) == [op]
     small = symbols(*normal((4, 4), (4, 4), (4,)))
     assert not claimed(Graph(tuple(small), (FusedOp(DenseOp(), ReluOp())(*small),)), backend)
 

@@ -101,14 +101,16 @@ class JaxBackend(Backend):
                 word = cell.generator().bit_generator.state["state"]["state"]
                 halves = [word >> 32 & 0xFFFFFFFF, word & 0xFFFFFFFF]
                 data = {"jax_state": np.array(halves, dtype="uint32")}
-            cell.data = {k: self._jax.numpy.asarray(v) for k, v in data.items()}
-        elif self.placement is not None:
-            value = cell.numpy()
-            cell.data = self.placement.put(value, self.placement.of_cell(cell))
-        else:
-            # a copy: on the CPU asarray may share NumPy's memory, which donation would destroy
-            cell.data = self._jax.numpy.array(cell.numpy())
-        return cell.data
+            return cell.keep({k: self._jax.numpy.asarray(v) for k, v in data.items()})
+        if self.placement is not None:
+            return cell.keep(self.placement.put(cell.numpy(), self.placement.of_cell(cell)))
+        # a copy: on the CPU asarray may share NumPy's memory, which donation would destroy
+        return cell.keep(self._jax.numpy.array(cell.numpy()))
+
+    def folds(self, cell: Cell) -> bool:
+        """Cells that are split over a mesh stay there: what is folded is whole on each device."""
+        where = self.placement
+        return where is None or where.of_cell(cell) == where.whole
 
     @property
     def multiple(self) -> int:

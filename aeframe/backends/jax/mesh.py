@@ -154,7 +154,7 @@ class Placement:
                 )
 
     def of_cell(self, variable: Variable) -> Any:
-        """The sharding of a cell, or of the variable in its place (``tag.cell``).
+        """The sharding of a cell, or of the variable in its place (``tag.cell``, None if folded).
 
         Raises
         ------

@@ -2,6 +2,7 @@
 
 from aeframe.nn.ops import xla as xla
 from aeframe.nn.ops.activations import (
+    ActivationOp,
     EluOp,
     GeluOp,
     LeakyReluOp,
@@ -67,8 +68,13 @@ from aeframe.nn.ops.recurrent import (
 from aeframe.nn.ops.regularize import (
     DropoutOp,
 )
+from aeframe.nn.ops.winograd import (
+    WinogradKernelOp,
+    WinogradOp,
+)
 
 __all__ = [
+    "ActivationOp",
     "AttentionOp",
     "AvgPool2DOp",
     "BatchNormInferenceOp",
@@ -113,5 +119,7 @@ __all__ = [
     "SoftmaxOp",
     "SoftplusOp",
     "TanhOp",
+    "WinogradKernelOp",
+    "WinogradOp",
     "xla",
 ]

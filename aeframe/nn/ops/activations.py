@@ -7,11 +7,21 @@ from collections.abc import Sequence
 import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
+from aesara.tensor.type import TensorType
 
-from aeframe.core.ops import TypedOp
+from aeframe.core.grad import is_float
+from aeframe.core.ops import TypedOp, tensor_like
 
 
-class ReluOp(TypedOp):
+class ActivationOp(TypedOp):
+    """Base of the activations that work on each entry."""
+
+    def out_types(self, x: Variable) -> tuple[TensorType] | None:
+        """That of ``x``, where it holds floats."""
+        return tensor_like(x.type.shape, x) if is_float(x) else None
+
+
+class ReluOp(ActivationOp):
     """``max(x, 0)``; its gradient at 0 is 0."""
 
     def body(self, x: Variable) -> Variable:
@@ -70,7 +80,7 @@ class SoftmaxOp(TypedOp):
         return [y * (g - (g * y).sum(axis=-1, keepdims=True))]
 
 
-class LeakyReluOp(TypedOp):
+class LeakyReluOp(ActivationOp):
     """x where x > 0, slope · x elsewhere."""
 
     __props__ = ("slope",)
@@ -83,7 +93,7 @@ class LeakyReluOp(TypedOp):
         return at.switch(at.gt(x, 0), x, self.slope * x)
 
 
-class EluOp(TypedOp):
+class EluOp(ActivationOp):
     """x where x > 0, alpha (exp x − 1) elsewhere (Clevert et al. 2016)."""
 
     __props__ = ("alpha",)
@@ -97,7 +107,7 @@ class EluOp(TypedOp):
         return at.switch(at.gt(x, 0), x, self.alpha * at.expm1(negative))
 
 
-class GeluOp(TypedOp):
+class GeluOp(ActivationOp):
     """x Φ(x), with the normal distribution function Φ (Hendrycks and Gimpel 2016)."""
 
     def body(self, x: Variable) -> Variable:
@@ -105,7 +115,7 @@ class GeluOp(TypedOp):
         return 0.5 * x * (1.0 + at.erf(x * float(np.sqrt(0.5))))
 
 
-class SiluOp(TypedOp):
+class SiluOp(ActivationOp):
     """x σ(x) (Elfwing et al. 2018)."""
 
     def body(self, x: Variable) -> Variable:
@@ -113,7 +123,7 @@ class SiluOp(TypedOp):
         return x * at.sigmoid(x)
 
 
-class SigmoidOp(TypedOp):
+class SigmoidOp(ActivationOp):
     """σ(x) = 1 / (1 + exp −x)."""
 
     def body(self, x: Variable) -> Variable:
@@ -121,7 +131,7 @@ class SigmoidOp(TypedOp):
         return at.sigmoid(x)
 
 
-class TanhOp(TypedOp):
+class TanhOp(ActivationOp):
     """tanh x."""
 
     def body(self, x: Variable) -> Variable:
@@ -129,7 +139,7 @@ class TanhOp(TypedOp):
         return at.tanh(x)
 
 
-class SoftplusOp(TypedOp):
+class SoftplusOp(ActivationOp):
     """log(1 + exp x), without overflow."""
 
     def body(self, x: Variable) -> Variable:

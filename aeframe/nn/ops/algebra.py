@@ -11,12 +11,12 @@ from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
 
 from aeframe.core.errors import ArgumentError
-from aeframe.core.ops import TypedOp, require_ndim, tensor_like
+from aeframe.core.ops import TypedOp, WeightOp, require_ndim, tensor_like
 from aeframe.core.trace import current_path
 from aeframe.nn.ops.windows import padding_pairs
 
 
-class IdentityOp(TypedOp):
+class IdentityOp(WeightOp):
     """The (n, n) matrix that a Dense without effect has."""
 
     __props__ = ("n", "dtype")
@@ -29,7 +29,7 @@ class IdentityOp(TypedOp):
         return at.constant(np.eye(self.n, dtype=self.dtype))
 
 
-class IdentityKernelOp(TypedOp):
+class IdentityKernelOp(WeightOp):
     """The (kh, kw, c, c) kernel that a convolution without effect has, 1 at (kh // 2, kw // 2)."""
 
     __props__ = ("kernel", "channels", "dtype")
@@ -44,7 +44,7 @@ class IdentityKernelOp(TypedOp):
         return at.constant(made)
 
 
-class AverageKernelOp(TypedOp):
+class AverageKernelOp(WeightOp):
     """The (kh, kw, c, c) kernel with which a convolution is average pooling."""
 
     __props__ = ("kernel", "channels", "dtype")
@@ -58,7 +58,7 @@ class AverageKernelOp(TypedOp):
         return at.constant(np.broadcast_to(share, (*self.kernel, *share.shape)).copy())
 
 
-class PadKernelOp(TypedOp):
+class PadKernelOp(WeightOp):
     """A kernel (kh, kw, c, o) with rows and columns of zeros around it."""
 
     __props__ = ("padding",)
@@ -88,7 +88,7 @@ class PadKernelOp(TypedOp):
         return at.set_subtensor(wide[top : top + kh, left : left + kw], w)
 
 
-class MergeGroupsOp(TypedOp):
+class MergeGroupsOp(WeightOp):
     """The kernel (kh, kw, c, o) of ``groups`` groups as one of ``groups / by``, with zeros.
 
     ``by`` groups in a row become one, (kh, kw, by c, o), block by block.
@@ -117,7 +117,7 @@ class MergeGroupsOp(TypedOp):
         return (split * same).reshape((kh, kw, by * c, o))
 
 
-class NormFactorsOp(TypedOp):
+class NormFactorsOp(WeightOp):
     """What frozen batch normalization does to a feature: times the first output, plus the second.
 
     scale, shift, mean, variance → scale / √(variance + ε), shift − mean scale / √(variance + ε).

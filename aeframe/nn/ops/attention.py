@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
+from aesara.graph.type import Type
 
 from aeframe.core.errors import ArgumentError, ShapeError
-from aeframe.core.ops import TypedOp, require_ndim, require_size
+from aeframe.core.ops import TypedOp, require_ndim, require_size, tensor_like
 from aeframe.core.shapes import shape_text
 from aeframe.core.trace import current_path
 from aeframe.nn.ops.recurrent import require_mask
@@ -59,6 +60,14 @@ class AttentionOp(TypedOp):
                     require_size(self, "factors", value, axis, size)
             else:
                 require_mask(self, value, n, k.type.shape[2])
+
+    def out_types(self, q: Variable, k: Variable, v: Variable, *rest: Variable) -> list[Type]:
+        """(n, h, t, e) and (n, h, t, s)."""
+        (n, h, t, _), factors = q.type.shape, [r for r in rest if r.type.ndim == 4]
+        return [
+            *tensor_like((n, h, t, v.type.shape[3]), q, k, v, *factors),
+            *tensor_like((n, h, t, k.type.shape[2]), q, k),
+        ]
 
     def body(self, q: Variable, k: Variable, v: Variable, *rest: Variable) -> list[Variable]:
         """A softmax without overflow: where a key is seen at all, the sum is at least 1."""

@@ -66,5 +66,7 @@ class FusedOp(TypedOp):
         assert g is not None
         if self.activation is not None:
             (g,) = self.activation.pullback([self._sum(*inputs)], outputs, [g])
-        found = self.layer.pullback(given, [self.layer(*given)], [g])
-        return [*found, g][: len(inputs)]
+        y = self.layer(*given)
+        found = self.layer.pullback(given, [y], [g])
+        more = [AddOp().pullback([y, v], [], [g])[1] for v in inputs[3:]]  # summed if broadcast
+        return [*found, *more]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import aesara.tensor as at
 from aesara.graph.basic import Variable
-from aesara.tensor.type import TensorType
+from aesara.graph.type import Type
 
 from aeframe.core.errors import ShapeError
 from aeframe.core.ops import TypedOp, require_ndim, require_size, tensor_like
@@ -25,6 +25,10 @@ class _Normalize(TypedOp):
         for name, p in zip(("scale", "shift", "mean", "variance"), parameters, strict=False):
             require_ndim(self, name, p, 1)
             require_size(self, "x", x, x.type.ndim - 1, p.type.shape[0])
+
+    def out_types(self, x: Variable, *parameters: Variable) -> Sequence[Type] | None:
+        """That of ``x``."""
+        return tensor_like(x.type.shape, x, *parameters)
 
     def standardized(
         self, x: Variable, axes: int | list[int], weight: Variable | None = None
@@ -119,6 +123,13 @@ class BatchNormOp(_Normalize):
             require_ndim(self, "weight", weight, 1)
             require_size(self, "weight", weight, 0, x.type.shape[0])
 
+    def out_types(self, x: Variable, *parameters: Variable) -> Sequence[Type] | None:
+        """Those of ``x`` and of the statistics; rows may have a weight of another dtype."""
+        if len(parameters) > 4:
+            return None
+        (y,) = tensor_like(x.type.shape, x, *parameters)
+        return (y, *tensor_like(x.type.shape[-1:], y()) * 2)
+
     def body(
         self,
         x: Variable,
@@ -141,10 +152,6 @@ class BatchNormOp(_Normalize):
 
 class BatchNormInferenceOp(_Normalize):
     """The same with the running statistics: x, scale, shift, mean, variance → y."""
-
-    def out_types(self, x: Variable, *parameters: Variable) -> tuple[TensorType]:
-        """That of ``x``."""
-        return tensor_like(x.type.shape, x, *parameters)
 
     def body(
         self, x: Variable, scale: Variable, shift: Variable, mean: Variable, variance: Variable

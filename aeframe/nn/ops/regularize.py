@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import aesara.tensor as at
 from aesara.graph.basic import Variable
+from aesara.graph.type import Type
 from aesara.tensor.random.basic import UniformRV
 
 from aeframe.core.errors import ArgumentError
+from aeframe.core.grad import is_float
 from aeframe.core.ops import TypedOp
 from aeframe.core.trace import current_path
 
@@ -25,6 +27,10 @@ class DropoutOp(TypedOp):
                 got=rate,
             )
         self.rate = rate
+
+    def out_types(self, rng: Variable, x: Variable) -> list[Type] | None:
+        """Those of the inputs."""
+        return [rng.type, x.type] if is_float(x) else None
 
     def body(self, rng: Variable, x: Variable) -> list[Variable]:
         """Y = x · [u ≥ rate] / (1 − rate), with u uniform."""

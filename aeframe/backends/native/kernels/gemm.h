@@ -79,6 +79,14 @@ using Tile = void (*)(int64_t depth, const float* a, const float* b, const Targe
 // The tile of r rows and v vectors. Entry (i, p) of A is at i·LINE + p or, if `deep`, at p·r + i.
 Tile tile_for(bool deep, int64_t r, int64_t v);
 
+// Memory of this thread for at least `size` floats, the same at every call.
+inline float* room(int64_t size) {
+  thread_local int64_t have = 0;
+  thread_local std::unique_ptr<Buffer> mine;
+  if (have < size) mine = std::make_unique<Buffer>(have = size);
+  return mine->get();
+}
+
 // Where this thread keeps its block of A, its panel of B, and the rows of C.
 struct Scratch {
   Buffer block{BLOCK * LINE + WIDTH}, panel{DEPTH * COLUMNS};

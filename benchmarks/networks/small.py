@@ -1,0 +1,61 @@
+"""Models of a few layers, one for each rewrite that the essay of the project promises.
+
+A name is that of the rewrite and a size: the number of rows, or the height and the width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import aesara.tensor as at
+from aesara.tensor.type import TensorType
+
+import aeframe as ae
+from aeframe import nn
+from aeframe.core.module import lower
+from networks.bert import Attention
+
+Shape = tuple[int, ...]
+
+
+def linear() -> ae.Module:
+    """Two linear layers in a row: (n, 128) → (n, 128)."""
+    return nn.Sequential(nn.Dense(512), nn.Dense(128))
+
+
+def lora(shape: Shape) -> ae.Module:
+    """A linear layer with its low-rank correction: (n, i) → (n, i)."""
+    layer = nn.Dense(shape[-1])
+    lower(layer, TensorType("float32", shape)())  # makes its weight
+    return nn.LoRA(layer, 8)
+
+
+def conv_bn(shape: Shape) -> ae.Module:
+    """A convolution and its batch normalization, as wide as the input."""
+    return nn.Sequential(nn.Conv2D(shape[-1], 3, bias=False), nn.BatchNorm(), nn.relu)
+
+
+class QKV(nn.Layer):
+    """Three linear layers on one input, which are then used apart."""
+
+    def __init__(self, width: int) -> None:
+        self.q, self.k, self.v = (nn.Dense(width) for _ in range(3))
+
+    def __call__(self, x):
+        return at.tanh(self.q(x)) * self.k(x) + self.v(x)
+
+
+SMALL: dict[str, tuple[Callable[[], ae.Module], Shape]] = {
+    **{f"linear-{n}": (linear, (n, 128)) for n in (1, 64, 1024)},
+    **{f"lora-{s[0]}x{s[1]}": (partial(lora, s), s) for s in ((1, 1024), (64, 1024), (256, 512))},
+    **{
+        f"conv_bn-{s[1]}x{s[3]}": (partial(conv_bn, s), s)
+        for s in ((1, 56, 56, 64), (1, 14, 14, 256))
+    },
+    **{f"qkv-{n}x{w}": (partial(QKV, w), (n, w)) for n, w in ((1, 512), (64, 512), (512, 512))},
+    **{
+        f"attention-{t}x{w}": (partial(Attention, w, w // 64), (t, w))
+        for t, w in ((64, 512), (256, 512), (1024, 256))
+    },
+}

@@ -1,0 +1,177 @@
+"""The pass: what it chooses, in inference and in training, and what it says of it."""
+
+from math import prod
+
+import numpy as np
+import pytest
+
+import aeframe as ae
+from aeframe import nn
+from aeframe.core import typed_nodes
+from aeframe.core.structure import Structure
+from aeframe.nn.ops import DenseOp, LayerNormOp, ReluOp
+from aeframe.rewrites import (
+    EQUALITIES,
+    GreedyExtraction,
+    Limits,
+    OptimalExtraction,
+    Saturation,
+    graph_of,
+)
+from aeframe.rewrites.pattern import Var, term
+
+rng = np.random.default_rng(0)
+
+
+class Flops(Structure):
+    """A model for tests: multiplications, and one for each Apply."""
+
+    def __call__(self, node):
+        made = sum(prod(o.type.shape) for o in node.outputs if hasattr(o.type, "shape"))
+        layer = getattr(node.op, "layer", node.op)  # by itself or within a FusedOp
+        inner = node.inputs[1].type.shape[0] if isinstance(layer, DenseOp) else 0
+        return 1.0 + made * inner + isinstance(node.op, LayerNormOp)
+
+
+class Net(ae.Module):
+    """Two linear layers, narrow ones between wide ones, so that merging them pays for few rows."""
+
+    dtype = "float32"
+
+    def __init__(self):
+        self.wide, self.out = nn.Dense(32), nn.Dense(4)
+
+    def __call__(self, x):
+        return nn.relu(self.out(self.wide(x)))
+
+
+def optimized(model, **options):
+    return model.with_pass(Saturation(EQUALITIES, Flops(), **options))
+
+
+X = rng.normal(size=(6, 8)).astype("float32")
+
+
+@pytest.mark.parametrize("extraction", [GreedyExtraction(), OptimalExtraction()])
+def test_weights_alone_are_free_in_inference(extraction):
+    net = Net()
+    before = net(X)
+    fast = optimized(net, extraction=extraction)
+    np.testing.assert_allclose(fast(X), before, rtol=1e-4, atol=1e-5)
+    assert "linear layers" in [s.rule for s in fast.explain().steps]
+    (product,) = [n for n in typed_nodes(graph_of(fast)[0]) if X.shape == n.inputs[0].type.shape]
+    assert product.inputs[1].type.shape == (8, 4)
+
+
+def test_new_weights_are_seen():
+    net = Net()
+    net(X)
+    fast = optimized(net)
+    before = fast(X)
+    net.out.b.value = net.out.b.value + 100.0
+    assert np.all(fast(X) > before + 50)
+
+
+def test_weights_cost_something_in_training():
+    net = Net()
+    net(X)
+    fast = optimized(net)
+    y = rng.normal(size=(6, 4)).astype("float32")
+    fast.compile(optimizer=ae.SGD(1e-2), loss=nn.mean_squared_error)
+    plain = Net()
+    plain(X)
+    for path, cell in net.store.items():
+        plain.store[path].value = cell.value
+    plain.compile(optimizer=ae.SGD(1e-2), loss=nn.mean_squared_error)
+    logs = [m.fit(X, y, epochs=3, batch_size=6, progress=False).logs["loss"] for m in (fast, plain)]
+    np.testing.assert_allclose(*logs, rtol=1e-5)
+    # 8 · 32 + 32 · 4 multiplications a row, against 8 · 32 · 4 for the merged weight and 8 · 4
+    merged = [s.rule for s in graph_of(fast)[1].steps]
+    assert "linear layers" in merged
+    training, _ = Saturation(EQUALITIES, Flops()).in_training()(ae.lower(net, x_symbol()))
+    assert sum(isinstance(n.op, DenseOp) for n in typed_nodes(training)) == 2
+
+
+def x_symbol():
+    import aesara.tensor as at
+
+    return at.TensorType("float32", X.shape)("x")
+
+
+def test_rules_without_gradients_are_left_out_of_training():
+    a = Var("a", "*a")
+    rule = ae.Equality(
+        "test: no normalization",
+        term(LayerNormOp, epsilon=1e-6)(a, Var("s"), Var("b")),
+        term(ReluOp)(a),
+        gradients=False,
+    )
+    model = nn.Sequential(nn.LayerNorm(1e-6))
+    model(X)
+    each = Saturation([rule], Flops())
+    graph = ae.lower(model, x_symbol())
+    assert each(graph)[1].steps and not each.in_training()(graph)[1].steps
+
+
+def test_a_graph_that_nothing_makes_cheaper_is_left_as_it_is():
+    net = nn.Sequential(nn.Dense(3))
+    net(X)
+    graph = ae.lower(net, x_symbol())
+    made, report = Saturation(EQUALITIES, Flops())(graph)
+    assert made is graph and not report.steps and "saturated" in report.note
+
+
+def test_the_report_says_which_limit_was_reached():
+    net = Net()
+    net(X)
+    graph = ae.lower(net, x_symbol())
+    for limits, text in (
+        (Limits(iterations=1), "limit of 1 iterations"),
+        (Limits(nodes=5), "limit of 5 nodes"),
+        (Limits(seconds=0.0), "limit of 0 s"),
+    ):
+        assert text in Saturation(EQUALITIES, Flops(), limits=limits)(graph)[1].note
+
+
+def test_saved_with_its_lineage(tmp_path):
+    net = Net()
+    net(X)
+    fast = optimized(net)
+    before = fast(X)
+    fast.save(tmp_path / "file")
+    again = ae.load(tmp_path / "file")
+    np.testing.assert_array_equal(again(X), before)
+    assert [s.rule for s in again.explain().steps] == [s.rule for s in fast.explain().steps]
+
+
+def test_the_difference_is_drawn(tmp_path):
+    net = Net()
+    net(X)
+    fast = optimized(net)
+    fast(X)
+    change = ae.diff(net, fast)
+    assert change.removed and change.added and "linear layers" in str(change)
+    change.plot().savefig(tmp_path / "difference.png")
+    assert (tmp_path / "difference.png").stat().st_size > 2000
+
+
+class Normed(ae.Module):
+    """What differs between the phases, around a part with a pass of its own."""
+
+    dtype = "float32"
+
+    def __init__(self):
+        self.inner = optimized(Net())
+        self.norm, self.drop = nn.BatchNorm(), nn.Dropout(0.5)
+
+    def __call__(self, x):
+        return self.drop(self.norm(self.inner(x)))
+
+
+def test_a_part_that_is_optimized_waits_for_the_phase_too():
+    model = Normed()
+    model.compile(optimizer=ae.SGD(1e-3), loss=nn.mean_squared_error)
+    model.fit(X, np.zeros((6, 4), "float32"), epochs=1, progress=False)
+    assert np.abs(model.store["norm.mean"].value).max() > 0
+    assert "linear layers" in [s.rule for s in model.explain().steps]
+    np.testing.assert_array_equal(model(X), model(X))
