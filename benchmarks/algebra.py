@@ -7,7 +7,7 @@ proved when the equalities of aeframe make one class of the two.
 
 from __future__ import annotations
 
-import aeframe.nn.equalities  # noqa: F401, I001, isort: skip (rules; before Aesara)
+import aeframe.nn.equalities  # noqa: F401, isort: skip (rules; before Aesara)
 
 import argparse
 import json
