@@ -13,6 +13,7 @@ from aeframe.nn.ops import AttentionOp, BilinearOp, Conv2DOp, EmbeddingOp, PoolO
 from aeframe.nn.ops.fused import FusedOp
 from aeframe.nn.ops.losses import _OfLabels
 from aeframe.nn.ops.normalize import _Normalize
+from aeframe.nn.ops.winograd import WinogradOp
 from aeframe.rewrites.vocabulary import (
     ConcatOp,
     ElementwiseOp,
@@ -88,6 +89,9 @@ DRAWS = {
     "channels": lambda rng, out: out[-1] if out else 1,
     "n": lambda rng, out: out[-1] if out else 1,
     "groups": whole(1, 4),
+    "tile": lambda rng, out: 2,  # NumPy adds no more than 31 terms at once
+    "slope": lambda rng, out: float(rng.uniform(0.1, 0.5)),
+    "alpha": lambda rng, out: float(rng.uniform(0.5, 1.5)),
     "by": whole(1, 3),
     "dtype": lambda rng, out: str(rng.choice(["float64", "float64", "float32"])),
     "epsilon": lambda rng, out: float(rng.choice([1e-5, 0.1])),
@@ -135,6 +139,15 @@ def _(op: Conv2DOp, out, n, rng):
     o = out[3] if out[3] % op.groups == 0 else op.groups
     x = (out[0], *_before(out, op, op.reach(kernel)), c * op.groups)
     return [x, (*kernel, c, o), (o,)][:n]
+
+
+@wanted.register
+def _(op: WinogradOp, out, n, rng):
+    if len(out) != 4:
+        raise Misfit
+    c, side = int(rng.integers(1, 3)), op.tile + 2
+    x = (out[0], *(s + 2 - sum(p) for s, p in zip(out[1:3], op.padding, strict=True)), c)
+    return [x, (side * side, c, out[3]), out[3:]][:n]
 
 
 @wanted.register

@@ -6,7 +6,7 @@ That is only a suggestion, which makes a fit likely: variables may be bound alre
 refuse what does not fit. Sizes are so small that each relation of a condition is met on its edge.
 """
 
-from inspect import signature
+from inspect import Parameter, signature
 from itertools import count
 
 import numpy as np
@@ -179,11 +179,13 @@ def samples(pattern, seed):
 def applies(kind, seed):
     """Random Applies of an Op class, without end: as many inputs as fit, two or more if any."""
     parameters = list(signature(kind.body).parameters.values())[1:]
-    least = sum(p.default is p.empty and p.kind is not p.VAR_POSITIONAL for p in parameters)
+    if parameters and parameters[0].kind is Parameter.VAR_POSITIONAL:
+        parameters = list(signature(kind.check).parameters.values())[1:]
+    fixed = [p for p in parameters if p.kind is not Parameter.VAR_POSITIONAL]
+    least = sum(p.default is Parameter.empty for p in fixed)
     for attempt in count():
         rng = np.random.default_rng([seed, attempt])
-        several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        n = int(rng.integers(least, len(parameters) + 1)) if not several else 2
+        n = int(rng.integers(least, len(fixed) + 1)) or 2 * len(parameters)
         names = [Var(f"x{i}") for i in range(n)]
         for sample in samples(term(kind)(*names), [seed, attempt]):
             yield sample.outputs[0].owner
