@@ -7,6 +7,8 @@ proved when the equalities of aeframe make one class of the two.
 
 from __future__ import annotations
 
+import aeframe.nn.equalities  # noqa: F401, isort: skip (rules; before Aesara)
+
 import argparse
 import json
 import re
@@ -16,15 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aeframe.nn.equalities  # noqa: F401 (declares the rules)
+from aesara.graph.basic import Variable
+from aesara.tensor.basic import constant
+from aesara.tensor.type import TensorType
+
 from aeframe.core import Graph
 from aeframe.nn.ops import AvgPool2DOp, Conv2DOp, DenseOp, MaxPool2DOp, ReluOp
 from aeframe.nn.ops.algebra import AverageKernelOp, IdentityKernelOp, IdentityOp, PadKernelOp
 from aeframe.rewrites import EQUALITIES, Limits, Saturated, saturate
 from aeframe.rewrites.vocabulary import AddOp, ConcatOp, MulOp, TransposeOp
-from aesara.graph.basic import Variable
-from aesara.tensor.basic import constant
-from aesara.tensor.type import TensorType
 
 HERE = Path(__file__).parent
 FILE = HERE.parent / "tests" / "rewrites" / "data" / "layer_algebra.txt"

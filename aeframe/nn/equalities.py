@@ -159,8 +159,9 @@ LINEAR = [
     Equality("layer of a sum", layer(add(x, y), w), add(layer(x, w), layer(y, w)), both=True),
     Equality(
         "layer of a shifted input",
-        dense(add(a, Var("shift", "i")), w),
-        add(dense(a, w), dense(Var("shift", "i"), w)),
+        dense(add(x, Var("shift", "i")), w),
+        add(dense(x, w), dense(Var("shift", "i"), w)),
+        where="x[-1] == i",
     ),
     Equality(
         "layer of summed weights",

@@ -8,11 +8,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-import algebra  # noqa: E402
+import algebra
 
-from aeframe.core import expand  # noqa: E402
-from aeframe.rewrites import EQUALITIES, Limits  # noqa: E402
-from tests.evaluate import evaluate  # noqa: E402
+from aeframe.core import expand
+from aeframe.rewrites import EQUALITIES, Limits
+from tests.evaluate import evaluate
 
 
 def sides(line, seed):

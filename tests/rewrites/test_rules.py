@@ -23,8 +23,9 @@ from aeframe.rewrites.match import alike
 from aeframe.rewrites.pattern import Bindings, Every, names_of
 from aeframe.rewrites.rule import HOMES, RULES
 from aeframe.rewrites.vocabulary import AddOp, ConcatOp, MulOp, SliceOp
+from tests.draws import drawable, subclasses
 from tests.evaluate import evaluate
-from tests.samples import Sample, applies, drawable, samples, subclasses
+from tests.samples import Sample, applies, samples
 
 DECLARED = [
     r for r in RULES.values() if isinstance(r, Equality) and HOMES[r.name].startswith("aeframe.")
@@ -35,7 +36,7 @@ NAMES = [rule.name + (" (reversed)" if rule is not way else "") for rule, way in
 
 @dataclass
 class Trial:
-    """A random graph on which the left side of a rule matches, whether its condition holds or not."""
+    """A random graph on which the left side of a rule matches; its condition may not hold."""
 
     sample: Sample
     roots: list[Apply]
