@@ -36,8 +36,8 @@ Child = tuple[str, tuple[Candidate, Graph, list[Move]]]
 class AutoML:
     """Search over the models that rules lead to, from one model on.
 
-    In each round, children of the best model so far are drawn: one rule at one place or several.
-    They race by successive halving (Jamieson and Talwalkar 2016): all are trained for ``rung``
+    In each round, children of the best model so far are drawn: one rule at one place or several;
+    the most promising of them, as :class:`Merit` says, are trained. They race by successive halving (Jamieson and Talwalkar 2016): all are trained for ``rung``
     epochs, one in ``factor`` of them until it has had ``factor`` times as many, and so on. Each
     begins with the weights that its parent had after ``rung`` epochs: what grows out of a network
     that has settled stays near it, and generalizes worse (Ash and Adams 2020).
