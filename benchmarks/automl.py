@@ -45,8 +45,7 @@ RULES = (
     *("narrower", "without layer", "without skip", "without dropout"),
     *("without layer normalization",),
 )
-GROWTH = RULES[:6]
-SEARCH: dict[str, int] = {"children": 7, "moves": 2, "rung": 1, "factor": 8}
+SEARCH: dict[str, int] = {"children": 6, "rung": 2, "factor": 3, "moves": 3}
 BUDGET, TOP = 160, 0.05
 Steps = list[tuple[int, str]]
 
@@ -195,7 +194,7 @@ def searched(seed: int, budget: int, folder: Path) -> Steps:
     """One search: the structure of the incumbent whenever another candidate became the best."""
     x, y, x_valid, y_valid = data()
     search = ae.AutoML(
-        *(base(), GROWTH, nn.softmax_cross_entropy, budget),
+        *(base(), RULES, nn.softmax_cross_entropy, budget),
         **SEARCH,
         within=is_within,
         folder=folder / str(seed),
@@ -233,7 +232,7 @@ def compare(work: Path, seeds: range, out: Path, picture: Path) -> None:
         "random expected": round(expected, 1),
         "ratio to expected": round(float(np.mean(found)) / expected, 3),
         "settings": SEARCH,
-        "rules": GROWTH,
+        "rules": RULES,
     }
     out.write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures, indent=1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
@@ -16,6 +16,7 @@ from joblib import Parallel, delayed
 from aeframe.automl.copies import twin
 from aeframe.automl.grow import Grow, key, places, require_alternatives
 from aeframe.automl.memory import Memory
+from aeframe.automl.merit import Merit
 from aeframe.automl.result import AutoMLResult, Candidate, Move
 from aeframe.automl.training import Training
 from aeframe.automl.worker import Setting, Task, child, lowered, packed, train, trainable
@@ -28,12 +29,15 @@ from aeframe.core.progress import progress_bar
 from aeframe.rewrites import Rule
 from aeframe.train.history import short
 
+OFFERED = 5  # children that are looked at for each that is trained
+Child = tuple[str, tuple[Candidate, Graph, list[Move]]]
+
 
 class AutoML:
     """Search over the models that rules lead to, from one model on.
 
-    In each round, children of the best model so far are drawn: one rule at one place or several.
-    They race by successive halving (Jamieson and Talwalkar 2016): all are trained for ``rung``
+    In each round, children of the best model so far are drawn: one rule at one place or several;
+    the most promising of them, as :class:`Merit` says, are trained. They race by successive halving (Jamieson and Talwalkar 2016): all are trained for ``rung``
     epochs, one in ``factor`` of them until it has had ``factor`` times as many, and so on. Each
     begins with the weights that its parent had after ``rung`` epochs: what grows out of a network
     that has settled stays near it, and generalizes worse (Ash and Adams 2020).
@@ -87,10 +91,10 @@ class AutoML:
         objective: Callable[..., Any],
         budget: int = 200,
         *,
-        children: int = 7,
-        rung: int = 1,
-        factor: int = 2,
-        moves: int = 2,
+        children: int = 6,
+        rung: int = 2,
+        factor: int = 3,
+        moves: int = 3,
         within: Callable[[Graph], bool] | None = None,
         folder: str | os.PathLike[str] | None = None,
         seed: int = 0,
@@ -225,6 +229,7 @@ class _Search:
         self.seen = {self.candidates[0].key}
         self.moves: dict[str, list[Move]] = {}
         self.grown: dict[tuple[str, str, int], tuple[Graph, str] | None] = {}
+        self.merit = Merit()
         self.trace: list[tuple[int, int]] = []
         self.spent = 0
 
@@ -241,13 +246,14 @@ class _Search:
             leader = min(leader, winner, key=_by_score) if winner else None
 
     def _group(self, leader: Candidate) -> list[Candidate]:
-        """Children that were not seen yet, of the leader or else of the next best."""
+        """The most promising of some children of the leader, and of the next best if need be."""
+        wanted, pool = self.search.children, dict[str, tuple[Candidate, Graph, list[Move]]]()
         trained = sorted((c for c in self.candidates if c.curve), key=_by_score)
         for parent in (leader, *trained):
-            group = list(islice(self.children(parent), self.search.children))
-            if group:
-                return group
-        return []
+            pool.update(islice(self.children(parent, pool), OFFERED * wanted - len(pool)))
+        offered = list(pool.items())
+        chosen = self.merit.choose([graph for _, (_, graph, _) in offered], wanted, self.rng)
+        return [self._child(offered[i][0], *offered[i][1]) for i in chosen]
 
     def _race(self, group: list[Candidate], bar: Any) -> Candidate | None:
         """Train, keep the best, train those longer; the last one, if the budget sufficed."""
@@ -261,15 +267,16 @@ class _Search:
         return group[0]
 
     def _child(
-        self, parent: Candidate, graph: Graph, name: str, moves: Sequence[Move]
+        self, name: str, parent: Candidate, graph: Graph, moves: Sequence[Move]
     ) -> Candidate:
         number, lineage = len(self.candidates), (*parent.moves, *moves)
         made = Candidate(number, parent.number, lineage, len(moves), name, graph, parent.young)
         self.candidates.append(made)
+        self.seen.add(name)
         return made
 
-    def children(self, parent: Candidate) -> Iterator[Candidate]:
-        """Models of some moves more, in random order, each structure once; built when asked for."""
+    def children(self, parent: Candidate, but: Container[str]) -> Iterator[Child]:
+        """Models of some moves more, in random order, that were not seen; built when asked for."""
         for _ in range(20 * self.search.children):
             graph, name, moves = parent.graph, parent.key, list[Move]()
             for _ in range(int(self.rng.integers(1, self.search.moves + 1))):
@@ -280,9 +287,8 @@ class _Search:
                     break
                 graph, name = grown
                 moves.append(move)
-            if moves and name not in self.seen:
-                self.seen.add(name)
-                yield self._child(parent, graph, name, moves)
+            if moves and name not in self.seen and name not in but:
+                yield name, (parent, graph, moves)
 
     def _moves(self, name: str, graph: Graph) -> list[Move]:
         """What can be done with a structure; looked for once."""
@@ -318,6 +324,7 @@ class _Search:
             self.spent += epochs
             c.curve, c.checkpoint, c.cost = tuple(curve), checkpoint, self.spent
             c.young = c.young or checkpoint
+            self.merit.add(c.graph, len(c.curve), c.score)
             best = self.best
             if not self.trace or self.trace[-1][1] != best.number:
                 self.trace.append((self.spent, best.number))

@@ -33,7 +33,7 @@ def data(rows=80):
 
 
 def search(budget=9, **options):
-    options = {"children": 2, "moves": 1, "seed": 3, **options}
+    options = {"children": 2, "rung": 1, "factor": 2, "moves": 1, "seed": 3, **options}
     model = options.pop("model", None) or Net().with_pass(automl.Training(learning_rate=0.01))
     rules = options.pop("rules", RULES)
     return ae.AutoML(model, rules, nn.softmax_cross_entropy, budget, **options)
