@@ -159,6 +159,8 @@ def _(op: PoolOp, out, n, rng):
 
 @wanted.register
 def _(op: FusedOp, out, n, rng):
+    if n > 4:
+        raise Misfit
     return [*wanted(op.layer, out, min(n, 3), rng), out][:n]
 
 
