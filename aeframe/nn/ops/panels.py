@@ -7,6 +7,8 @@ operand (2008, Anatomy of high-performance matrix multiplication).
 
 from __future__ import annotations
 
+from typing import Any
+
 import aesara.tensor as at
 from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
@@ -35,7 +37,8 @@ class PanelsOp(TypedOp):
     def out_types(self, w: Variable) -> tuple[TensorType]:
         """(⌈n / 32⌉, k, 32)."""
         k, n = w.type.shape
-        return tensor_like((None if n is None else -(-n // PANEL), k, PANEL), w)
+        across: Any = None if n is None else -(-n // PANEL)
+        return tensor_like((across, k, PANEL), w)
 
     def body(self, w: Variable) -> Variable:
         """Zeros to the right, then columns turned by 32s."""
