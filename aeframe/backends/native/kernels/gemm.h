@@ -75,9 +75,17 @@ struct Epilogue {
 // All but the bias, on `columns` entries of each of some rows of y.
 void finish(float* const* row, int64_t rows, int64_t j, int64_t columns, const Epilogue& last);
 
-// Does one tile: `depth` entries of a sliver of A and of a panel of B, whose lines lie `line` apart.
-using Tile = void (*)(int64_t depth, const float* a, const float* b, int64_t line,
-                      const Target& c);
+// A panel of B whose lines lie `line` apart, and the memory to ask for while a tile is done: `step`
+// floats of it for each line.
+struct Panel {
+  const float* data;
+  int64_t line;
+  const float* next;
+  int64_t step;
+};
+
+// Does one tile: `depth` entries of a sliver of A and of a panel of B.
+using Tile = void (*)(int64_t depth, const float* a, const Panel& b, const Target& c);
 
 // The tile of r rows and v vectors. Entry (i, p) of A is at i·LINE + p or, if `deep`, at p·r + i.
 Tile tile_for(bool deep, int64_t r, int64_t v);
@@ -136,21 +144,23 @@ void product(Range i, Range j, Range all, const A& a, const B& b, Row&& row,
     a.pack(own.block.get(), i, p, r);
     for (int64_t c = j.begin; c < j.end; c += COLUMNS) {
       const int64_t columns = std::min<int64_t>(COLUMNS, j.end - c);
-      const float* right;
-      int64_t line = COLUMNS;
-      if constexpr (Ready<B>) {
-        right = b.at(c, p);
-        line = B::line;
+      Panel right;
+      if constexpr (Ready<B>) {  // each sliver asks for its part of the panel that comes next
+        const bool within = c + COLUMNS < j.end;
+        const float* next = within ? b.at(c + COLUMNS, p) : b.at(j.begin, {p.end, p.end});
+        right = {b.at(c, p), B::line, next, ceil_div(B::line * r, i.size())};
       } else {
         const int64_t within = (c - j.begin) % SPAN;
         if (within == 0) copy_panels(b, own.strip.get(), {c, std::min(c + SPAN, j.end)}, p);
-        right = own.strip.get() + within * p.size();
+        const float* copied = own.strip.get() + within * p.size();
+        right = {copied, COLUMNS, copied, 0};
       }
       for (int64_t m = 0; m < i.size(); m += r) {
         const int64_t rows = std::min(r, i.size() - m);
         const float* left = own.block.get() + (A::deep ? m * p.size() : m * LINE);
         const Target target{own.rows + m, s == 0 ? last.bias : nullptr, c, columns, s > 0};
-        tile_for(A::deep, rows, ceil_div(columns, WIDTH))(p.size(), left, right, line, target);
+        tile_for(A::deep, rows, ceil_div(columns, WIDTH))(p.size(), left, right, target);
+        right.next += right.step * p.size();
         if (s == steps - 1 && last.more()) finish(own.rows + m, rows, c, columns, last);
       }
     }

@@ -17,13 +17,16 @@ __attribute__((noinline)) void put(const float* tile, int rows, int width, const
 }
 
 template <int R, int V, bool Deep>
-void tile(int64_t depth, const float* a, const float* b, int64_t line, const Target& c) {
+void tile(int64_t depth, const float* a, const Panel& panel, const Target& c) {
+  const auto [data, line, next, step] = panel;
+  const float* b = data;
   Vector sum[R][V] = {};
   for (int i = 0; i < R; ++i) {  // C comes from afar: ask for it before the work begins
     for (int v = 0; v < V; ++v) __builtin_prefetch(c.row[i] + c.j + v * WIDTH, 1);
   }
   for (int64_t p = 0; p < depth; ++p, b += line) {
-    // 16 lines before they are needed, which is as long as memory takes
+    __builtin_prefetch(next + p * step, 0, 2);
+    // and into the first cache what is needed 16 lines later
     for (int v = 0; v < V * WIDTH; v += 16) __builtin_prefetch(b + 16 * line + v);
     Vector right[V];
 #pragma GCC unroll 4
