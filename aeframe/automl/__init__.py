@@ -2,6 +2,7 @@
 
 from aeframe.automl.copies import reinitialize, twin
 from aeframe.automl.grow import Grow, Place, grow, key, places, require_alternatives
+from aeframe.automl.merit import Merit
 from aeframe.automl.patterns import Chain, Computed, Inserted, Made
 from aeframe.automl.result import AutoMLResult, Candidate, Move
 from aeframe.automl.rules import ARCHITECTURE, PRESERVING, RULES, TRAINING
@@ -21,6 +22,7 @@ __all__ = [
     "Grow",
     "Inserted",
     "Made",
+    "Merit",
     "Move",
     "Place",
     "Training",

@@ -58,9 +58,13 @@ class Candidate:
 
     @property
     def score(self) -> float:
-        """The latest validation loss; infinite where it is no number, or before training."""
-        last = self.curve[-1] if self.curve else np.inf
-        return last if np.isfinite(last) else np.inf
+        """The mean of the last half of its curve: one epoch's loss is luck at a high rate.
+
+        Infinite where it is no number, or before training.
+        """
+        last = self.curve[len(self.curve) // 2 :]
+        score = float(np.mean(last)) if last else np.inf
+        return score if np.isfinite(score) else np.inf
 
     @property
     def lineage(self) -> tuple[tuple[str, int], ...]:

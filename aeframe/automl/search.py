@@ -29,18 +29,19 @@ from aeframe.core.progress import progress_bar
 from aeframe.rewrites import Rule
 from aeframe.train.history import short
 
-OFFERED = 5  # children that are looked at for each that is trained
+OFFERED = 2, 5  # children of one parent, and of all, that are looked at for each to be trained
 Child = tuple[str, tuple[Candidate, Graph, list[Move]]]
 
 
 class AutoML:
     """Search over the models that rules lead to, from one model on.
 
-    In each round, children of the best model so far are drawn: one rule at one place or several;
-    the most promising of them, as :class:`Merit` says, are trained. They race by successive halving (Jamieson and Talwalkar 2016): all are trained for ``rung``
-    epochs, one in ``factor`` of them until it has had ``factor`` times as many, and so on. Each
-    begins with the weights that its parent had after ``rung`` epochs: what grows out of a network
-    that has settled stays near it, and generalizes worse (Ash and Adams 2020).
+    In each round, children of the best models so far are drawn: one rule at one place or several;
+    the most promising of them, as :class:`Merit` says, are trained. They race by successive
+    halving (Jamieson and Talwalkar 2016): all are trained for ``rung`` epochs, one in ``factor``
+    of them until it has had ``factor`` times as many, and so on. Each begins with the weights that
+    its parent had after ``rung`` epochs: what grows out of a network that has settled stays near
+    it, and generalizes worse (Ash and Adams 2020).
 
     Parameters
     ----------
@@ -79,9 +80,9 @@ class AutoML:
     >>> import numpy as np
     >>> from aeframe import nn
     >>> model = nn.Sequential(nn.Dense(4), nn.tanh, nn.Dense(2))
-    >>> search = AutoML(model, ("wider",), nn.softmax_cross_entropy, budget=1)
+    >>> search = AutoML(model, ("wider",), nn.softmax_cross_entropy, budget=2)
     >>> search.fit(np.ones((10, 3)), np.arange(10) % 2).epochs
-    1
+    2
     """
 
     def __init__(
@@ -240,31 +241,30 @@ class _Search:
 
     def run(self, bar: Any) -> None:
         """Rounds until the budget is spent, or nothing new can be reached."""
-        leader = self._race(self.candidates[:], bar)
-        while leader is not None and (group := self._group(leader)):
-            winner = self._race(group, bar)
-            leader = min(leader, winner, key=_by_score) if winner else None
+        group = self.candidates[:]
+        while group and self._race(group, bar):
+            group = self._group()
 
-    def _group(self, leader: Candidate) -> list[Candidate]:
-        """The most promising of some children of the leader, and of the next best if need be."""
+    def _group(self) -> list[Candidate]:
+        """The most promising of some children of the best models."""
         wanted, pool = self.search.children, dict[str, tuple[Candidate, Graph, list[Move]]]()
-        trained = sorted((c for c in self.candidates if c.curve), key=_by_score)
-        for parent in (leader, *trained):
-            pool.update(islice(self.children(parent, pool), OFFERED * wanted - len(pool)))
+        for parent in sorted((c for c in self.candidates if c.curve), key=_by_score):
+            more = min(OFFERED[0], OFFERED[1] - len(pool) // wanted) * wanted
+            pool.update(islice(self.children(parent, pool), more))
         offered = list(pool.items())
         chosen = self.merit.choose([graph for _, (_, graph, _) in offered], wanted, self.rng)
         return [self._child(offered[i][0], *offered[i][1]) for i in chosen]
 
-    def _race(self, group: list[Candidate], bar: Any) -> Candidate | None:
-        """Train, keep the best, train those longer; the last one, if the budget sufficed."""
+    def _race(self, group: list[Candidate], bar: Any) -> bool:
+        """Train, keep the best, train those longer; whether the budget sufficed."""
         factor, epochs, had, left = self.search.factor, self.search.rung, 0, self.search.children
         while left:
             if not self.heat(group, epochs, bar):
-                return None
+                return False
             had += epochs
             epochs, left = had * (factor - 1), left // factor
             group = sorted(group, key=_by_score)[: max(1, min(left, len(group) // factor))]
-        return group[0]
+        return True
 
     def _child(
         self, name: str, parent: Candidate, graph: Graph, moves: Sequence[Move]
