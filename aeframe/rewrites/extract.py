@@ -45,16 +45,16 @@ class Problem:
         results: Sequence[Variable],
         cost: Cost,
         changing: Iterable[Variable] = (),
-        keep: Collection[Apply] = (),
+        keep: Collection[Apply] | None = None,
     ) -> Problem:
-        """The problem for ``results``, without Applies that no cheapest graph needs.
+        """The problem for ``results``.
 
         Parameters
         ----------
         changing
             Cells that are no constants between calls.
         keep
-            Applies that are not left out.
+            If given, only these are kept of the Applies that no cheapest graph needs.
         """
         wanted = [egraph.find(v) for v in results]
         moving = set(changing)
@@ -74,8 +74,9 @@ class Problem:
             for node in nodes:
                 if node not in costs:
                     costs[node] = 0.0 if variable in fixed else float(cost(node))
-        for variable, nodes in makers.items():
-            makers[variable] = _undominated(egraph, nodes, costs, fixed, keep)
+        if keep is not None:
+            for variable, nodes in makers.items():
+                makers[variable] = _undominated(egraph, nodes, costs, fixed, keep)
         used = {node for nodes in makers.values() for node in nodes}
         return cls(egraph, wanted, makers, {n: c for n, c in costs.items() if n in used})
 

@@ -7,7 +7,6 @@ import pytest
 import aeframe as ae
 from aeframe.backends import native
 from aeframe.core import Graph
-from aeframe.core.errors import ShapeError
 from aeframe.core.expand import expand, typed_nodes
 from aeframe.nn import native as layers
 from aeframe.nn.ops import (
@@ -24,6 +23,7 @@ from aeframe.nn.ops import (
 kernels = pytest.mark.skipif(
     not isinstance(native.library(), native.Library), reason="no native kernels here"
 )
+from tests.evaluate import evaluate
 
 
 @pytest.fixture
@@ -216,7 +216,12 @@ def test_relu_keeps_nan_and_gelu_has_its_limits():
         np.testing.assert_allclose(y[:, 0], [np.nan, 9.0, 0.0], atol=1e-6)
 
 
-def test_a_residual_of_another_shape_is_refused():
-    x, w, b, a = symbols(*normal((3, 5), (5, 7), (7,), (7,)))
-    with pytest.raises(ShapeError, match="addend"):
-        FusedOp(DenseOp(), ReluOp())(x, w, b, a)
+def test_a_residual_is_broadcast_and_its_gradient_summed():
+    values = normal((3, 5), (5, 7), (7,), (7,))
+    x, w, b, a = symbols(*values)
+    found = []
+    for y in (FusedOp(DenseOp(), ReluOp())(x, w, b, a), ReluOp()(DenseOp()(x, w, b) + a)):
+        assert y.type.shape == (3, 7)
+        found += evaluate((x, w, b, a), ae.grad((y**2).sum(), [a]), values)
+    assert found[0].shape == (7,)
+    np.testing.assert_allclose(*found, rtol=1e-5)

@@ -45,8 +45,11 @@ class Net(ae.Module):
         return nn.relu(self.out(self.wide(x)))
 
 
+RULES = [r for r in EQUALITIES if "panels" not in r.name]  # a layout, which Flops does not see
+
+
 def optimized(model, **options):
-    return model.with_pass(Saturation(EQUALITIES, Flops(), **options))
+    return model.with_pass(Saturation(RULES, Flops(), **options))
 
 
 X = rng.normal(size=(6, 8)).astype("float32")
@@ -88,7 +91,7 @@ def test_weights_cost_something_in_training():
     # 8 · 32 + 32 · 4 multiplications a row, against 8 · 32 · 4 for the merged weight and 8 · 4
     merged = [s.rule for s in graph_of(fast)[1].steps]
     assert "linear layers" in merged
-    training, _ = Saturation(EQUALITIES, Flops()).in_training()(ae.lower(net, x_symbol()))
+    training, _ = Saturation(RULES, Flops()).in_training()(ae.lower(net, x_symbol()))
     assert sum(isinstance(n.op, DenseOp) for n in typed_nodes(training)) == 2
 
 
@@ -117,7 +120,7 @@ def test_a_graph_that_nothing_makes_cheaper_is_left_as_it_is():
     net = nn.Sequential(nn.Dense(3))
     net(X)
     graph = ae.lower(net, x_symbol())
-    made, report = Saturation(EQUALITIES, Flops())(graph)
+    made, report = Saturation(RULES, Flops())(graph)
     assert made is graph and not report.steps and "saturated" in report.note
 
 
@@ -130,7 +133,7 @@ def test_the_report_says_which_limit_was_reached():
         (Limits(nodes=5), "limit of 5 nodes"),
         (Limits(seconds=0.0), "limit of 0 s"),
     ):
-        assert text in Saturation(EQUALITIES, Flops(), limits=limits)(graph)[1].note
+        assert text in Saturation(RULES, Flops(), limits=limits)(graph)[1].note
 
 
 def test_saved_with_its_lineage(tmp_path):

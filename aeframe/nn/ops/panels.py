@@ -7,8 +7,6 @@ operand (2008, Anatomy of high-performance matrix multiplication).
 
 from __future__ import annotations
 
-from typing import Any
-
 import aesara.tensor as at
 from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
