@@ -58,7 +58,7 @@ CONVOLUTION = Kind(
 )
 POINTWISE = Kind(
     "1x1 convolution",
-    ((49, 784), (32, 256), (32, 256)),
+    ((49, 784), (64, 1024), (64, 1024)),
     lambda m, k, n: [Conv2DOp()(_images(m, k), matrix(1, 1, k, n))],
     weights=True,
 )
