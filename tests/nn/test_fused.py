@@ -19,11 +19,11 @@ from aeframe.nn.ops import (
     WinogradKernelOp,
     WinogradOp,
 )
+from tests.evaluate import evaluate
 
 kernels = pytest.mark.skipif(
     not isinstance(native.library(), native.Library), reason="no native kernels here"
 )
-from tests.evaluate import evaluate
 
 
 @pytest.fixture
