@@ -37,8 +37,10 @@ def optimize(module: M, rules: Sequence[Rule | str] = ()) -> M:
     >>> model = nn.Sequential(nn.Dense(512), nn.Dense(128))
     >>> x = np.ones((64, 128), "float32")
     >>> y, fast = model(x), model.optimize()
-    >>> bool(np.allclose(fast(x), y, atol=1e-5)), fast.explain().steps[0].rule
-    (True, 'linear layers')
+    >>> bool(np.allclose(fast(x), y, atol=1e-5))
+    True
+    >>> "linear layers" in [step.rule for step in fast.explain().steps]
+    True
     """
     for rule in rules:
         if not isinstance(rule, Rule | str):
