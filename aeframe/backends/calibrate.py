@@ -18,7 +18,7 @@ from aesara.graph.basic import Constant, Variable
 
 from aeframe.backends.base import Backend, to_numpy
 from aeframe.backends.cache import cache_folder, processor
-from aeframe.backends.native.build import cpus
+from aeframe.backends.native.build import cpus, library
 from aeframe.backends.plain import matrix
 from aeframe.core.cells import RandomState, State
 from aeframe.core.expand import expand
@@ -71,6 +71,7 @@ def _digest(backend: Backend) -> str:
             parts.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             parts.append(package)
+    parts.append(getattr(library(), "key", "no native kernels"))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
