@@ -118,6 +118,9 @@ class _NamedOp(Op):
         name = type(self).__name__.removesuffix("Op")
         return f"{name}({shown})" if shown else name
 
+    def __repr__(self) -> str:
+        return str(self)
+
 
 class TypedOp(_NamedOp):
     """A functional typed Op: subclass it, name the hyperparameters, write the body.

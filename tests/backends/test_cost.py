@@ -39,7 +39,7 @@ def asked(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     asked = []
 
-    def seconds(backend, outputs):
+    def seconds(backend, outputs, weights=False):
         asked.append(outputs)
         nodes = [narrow(n) for n in toposort(outputs)]
         found = [w for w in map(work, nodes) if w.kind is not VIEW]
