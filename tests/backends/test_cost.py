@@ -113,7 +113,7 @@ def test_a_slice_costs_what_it_was_measured_to_cost_whatever_its_bytes(asked, mo
     monkeypatch.setattr(
         cost.Machine,
         "net",
-        lambda self, name, make: self.call if name.startswith("slice") else real(self, name, make),
+        lambda self, name, *more: self.call if name[:5] == "slice" else real(self, name, *more),
     )
     found = Analytic("c")(narrow(matrix(64, 3072)[:, :1024].owner))
     assert found < 0.5 * Analytic("jax")._traffic(2 * 4 * 64 * 1024)
