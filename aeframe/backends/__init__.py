@@ -10,6 +10,7 @@ from aeframe.backends.base import (
     to_numpy,
 )
 from aeframe.backends.claims import implement
+from aeframe.backends.cost import Analytic, Measured
 from aeframe.backends.interrupts import interrupts_between, interrupts_wait
 from aeframe.backends.jax.mesh import connect
 from aeframe.backends.optimize import optimize
@@ -17,8 +18,10 @@ from aeframe.backends.program import Program
 from aeframe.backends.run import as_array, program_for, require_finite, run
 
 __all__ = [
+    "Analytic",
     "Backend",
     "Diagnosis",
+    "Measured",
     "Program",
     "as_array",
     "as_backend",

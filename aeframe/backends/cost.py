@@ -20,8 +20,9 @@ from scipy.interpolate import RegularGridInterpolator
 from aeframe.backends.base import Backend, as_backend
 from aeframe.backends.calibrate import VECTORS, Machine, functions, seconds
 from aeframe.backends.fold import weight_only
+from aeframe.backends.native.build import cpus
 from aeframe.backends.work import ELEMENTWISE, TRANSCENDENTAL, VIEW, Kind, Work, nbytes, work
-from aeframe.core.errors import SerializationError
+from aeframe.core.errors import FileError, SerializationError
 from aeframe.core.graph import Graph, Merger, toposort
 from aeframe.core.ops import IntermediateOp
 from aeframe.core.serialize import encode_op, encode_type
@@ -29,6 +30,9 @@ from aeframe.core.shapes import is_tensor, narrow
 from aeframe.core.structure import Structure
 
 Cost = Callable[[Apply], float]
+
+# A second and processor: what disturbed measurements must not exceed.
+PEAK, BANDWIDTH = 5e11, 1e11
 
 
 class _Model(Structure):
@@ -144,7 +148,8 @@ class Analytic(_Model):
             name = f"{kind.name} {' '.join(map(str, sizes))}"
             taken = self.machine.net(name, partial(make, *sizes), kind.weights) - self.machine.call
             amount = each.bytes if of_bytes else each.flops
-            found[place] = log(amount / max(taken, 0.2 * self.machine.call))
+            least = amount / ((BANDWIDTH if of_bytes else PEAK) * cpus())
+            found[place] = log(amount / max(taken, 0.2 * self.machine.call, least))
         axes = [np.log(axis) for axis in kind.grid]
         # bounds: logarithms of one number may differ in their last bit
         return RegularGridInterpolator(axes, found, bounds_error=False, fill_value=None), of_bytes
@@ -188,7 +193,7 @@ class Measured(_Model):
 
         try:
             text = json.dumps([encode_op(node.op), inputs])
-        except (SerializationError, TypeError):  # nothing to know it again by in another process
+        except (SerializationError, FileError, TypeError):  # not to be known again elsewhere
             taken = run()
         else:
             taken = machine.table.get(hashlib.sha256(text.encode()).hexdigest()[:32], run)

@@ -9,7 +9,7 @@ from aeframe.backends.base import as_backend
 from aeframe.backends.cost import Analytic
 from aeframe.core.errors import ArgumentError
 from aeframe.core.module import Module
-from aeframe.rewrites import EQUALITIES, SIMPLIFICATIONS, Greedy, Rule, Saturation
+from aeframe.rewrites import EQUALITIES, SIMPLIFICATIONS, Greedy, Rule, Saturation, find_rule
 
 M = TypeVar("M", bound=Module)
 
@@ -47,6 +47,8 @@ def optimize(module: M, rules: Sequence[Rule | str] = ()) -> M:
             raise ArgumentError(
                 "optimize takes rules", expected="Rules or their names", got=repr(rule)
             )
+        if isinstance(rule, str):
+            find_rule(rule)
     if rules:
         return module.with_pass(Greedy(rules, name="optimize"))
     cost = Analytic(as_backend(getattr(module, "_backend", None)))

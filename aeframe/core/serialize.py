@@ -178,7 +178,10 @@ def decode_op(data: Mapping[str, Any]) -> Op:
     cls = find_class(str(data["class"]), Op)
     if not issubclass(cls, TypedOp | IntermediateOp):
         _refuse_code(data["props"])
-    return cls(**{str(k): decode_value(v) for k, v in data["props"].items()})
+    try:
+        return cls(**{str(k): decode_value(v) for k, v in data["props"].items()})
+    except AssertionError as error:  # Aesara's own Ops check what they are given in this way
+        raise FileError(f"the file gives {cls.__name__} hyperparameters it refuses") from error
 
 
 def _refuse_code(props: Any) -> None:

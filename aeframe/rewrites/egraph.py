@@ -14,10 +14,10 @@ from typing import Any
 
 from aesara.graph.basic import Apply, Constant, Variable
 
-from aeframe.core.errors import RewriteError
 from aeframe.core.graph import toposort
-from aeframe.core.shapes import compatible, is_tensor, type_text
+from aeframe.core.shapes import is_tensor
 from aeframe.rewrites.match import View
+from aeframe.rewrites.rule import require_one_type
 
 SMALL = 16  # entries: constants up to this size are compared by value
 
@@ -160,7 +160,8 @@ class EGraph(View):
             return False
         if self._rank(b) < self._rank(a):
             a, b = b, a
-        _require_one_type(a, b, why)
+        require_one_type(a, b, why)
+        _sharpen(a, b)
         self._parent[b] = a
         self._makers[a] += self._makers.pop(b)
         moved = self._users.pop(b)
@@ -213,20 +214,8 @@ class EGraph(View):
         return found
 
 
-def _require_one_type(a: Variable, b: Variable, why: str) -> None:
-    """Raise unless equal values can have both types; known sizes go to the first."""
-    if not is_tensor(a) or not is_tensor(b):
-        fits = a.type == b.type
-    else:
-        same = a.type.dtype == b.type.dtype and a.type.ndim == b.type.ndim
-        fits = same and all(map(compatible, a.type.shape, b.type.shape))
-    if not fits:
-        raise RewriteError(
-            f"the rule {why!r} makes values of another type",
-            expected=type_text(a),
-            got=type_text(b),
-            fix="make its two sides equal in dtype and shape, or give it a condition",
-        )
+def _sharpen(a: Variable, b: Variable) -> None:
+    """Put the sizes that the type of ``b`` knows on ``a``."""
     if is_tensor(a) and a.owner is not None and None in a.type.shape:
         shape = [x if x is not None else y for x, y in zip(a.type.shape, b.type.shape, strict=True)]
         a.type = a.type.clone(shape=tuple(shape))

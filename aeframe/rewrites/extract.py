@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from aesara.graph.basic import Apply, Constant, Variable
 
 from aeframe.core.cells import Cell
+from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import Graph, remake
 from aeframe.core.shapes import is_tensor
 from aeframe.core.structure import Structure
@@ -73,7 +75,7 @@ class Problem:
         for variable, nodes in makers.items():
             for node in nodes:
                 if node not in costs:
-                    costs[node] = 0.0 if variable in fixed else float(cost(node))
+                    costs[node] = 0.0 if variable in fixed else _seconds(node, cost(node))
         if keep is not None:
             for variable, nodes in makers.items():
                 makers[variable] = _undominated(egraph, nodes, costs, fixed, keep)
@@ -128,6 +130,17 @@ class Problem:
             outputs = [self.egraph.find(o) for o in node.outputs]
             made[variable] = copies[node].outputs[outputs.index(variable)]
         return graph.with_results([made[v] for v in self.results])
+
+
+def _seconds(node: Apply, found: object) -> float:
+    if not isinstance(found, int | float | np.number) or not 0 <= found < float("inf"):
+        raise ArgumentError(
+            f"the cost of {node.op} is no number of seconds",
+            path=getattr(node.tag, "path", None),
+            expected="a number from 0 up",
+            got=repr(found),
+        )
+    return float(found)
 
 
 def _fixed(

@@ -288,6 +288,15 @@ def variables(pattern: Pattern) -> Iterator[Var | Rest]:
             yield from variables(arg)
 
 
+def custom(pattern: Pattern) -> bool:
+    """Whether a pattern, or a part of it, matches in a way of its own."""
+    if isinstance(pattern, Every | Each):
+        return custom(pattern.body)
+    if isinstance(pattern, Call):
+        return any(map(custom, pattern.args))
+    return not isinstance(pattern, Var | Rest | Literal)
+
+
 def depth(pattern: Pattern) -> int:
     """How many Applies a pattern is deep.
 

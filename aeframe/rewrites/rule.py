@@ -10,9 +10,19 @@ from aesara.graph.basic import Apply, Variable
 
 from aeframe.core.errors import NameTakenError, RewriteError, UnknownNameError, nearest
 from aeframe.core.graph import Graph, replay, toposort
-from aeframe.rewrites.condition import holds
+from aeframe.core.shapes import compatible, is_tensor, type_text
+from aeframe.rewrites.condition import holds, parse
 from aeframe.rewrites.match import PLAIN, View, node_solutions
-from aeframe.rewrites.pattern import Bindings, Call, Every, Pattern, build, names_of, variables
+from aeframe.rewrites.pattern import (
+    Bindings,
+    Call,
+    Every,
+    Pattern,
+    build,
+    custom,
+    names_of,
+    variables,
+)
 
 RULES: dict[str, Rule] = {}
 HOMES: dict[str, str] = {}  # a module may declare its own rules again, as notebooks do
@@ -44,6 +54,7 @@ class Rule:
     def __post_init__(self) -> None:
         if not isinstance(self.left, Call | Every):
             raise RewriteError(f"the left side of {self.name!r} is no Apply", got=str(self.left))
+        self._require_sense()
         home = sys._getframe(2).f_globals.get("__name__", "")  # past the generated __init__
         if HOMES.setdefault(self.name, home) != home:
             raise NameTakenError(
@@ -51,6 +62,24 @@ class Rule:
                 fix="choose another name: files and reports refer to rules by name",
             )
         RULES[self.name] = self
+
+    def _require_sense(self) -> None:
+        """Refuse a condition that is none, and a right side that names what the left does not."""
+        if not isinstance(self.where, str):
+            raise RewriteError(f"the condition of {self.name!r} is no text", got=repr(self.where))
+        if self.where:
+            parse(self.where)
+        if custom(self.left):
+            return
+        known = {v.name for v in variables(self.left)}
+        sides = self.right if isinstance(self.right, tuple) else (self.right,)
+        missing = [v.name for side in sides for v in variables(side) if v.name not in known]
+        if missing:
+            raise RewriteError(
+                f"the right side of {self.name!r} names what the left side does not",
+                expected=", ".join(sorted(known)),
+                got=", ".join(missing),
+            )
 
     def solutions(self, node: Apply, view: View = PLAIN) -> Iterator[Bindings]:
         """All bindings under which the left side is ``node`` and the condition holds."""
@@ -81,6 +110,9 @@ class Rule:
                 f"the rule {self.name!r} gives {len(made)} outputs",
                 expected=f"{len(old)}, as {node.op} has",
             )
+        if isinstance(self, Equality):
+            for a, b in zip(old, made, strict=True):
+                require_one_type(a, b, self.name)
         new = dict(zip(old, made, strict=True))
         return [new.get(o, o) for o in node.outputs]
 
@@ -154,6 +186,22 @@ class Definition(Rule):
 @dataclass(frozen=True)
 class Alternative(Rule):
     """A rule whose right side is a different model that is worth trying."""
+
+
+def require_one_type(a: Variable, b: Variable, rule: str) -> None:
+    """Raise :class:`RewriteError` unless equal values can have both types."""
+    if not is_tensor(a) or not is_tensor(b):
+        fits = a.type == b.type
+    else:
+        same = a.type.dtype == b.type.dtype and a.type.ndim == b.type.ndim
+        fits = same and all(map(compatible, a.type.shape, b.type.shape))
+    if not fits:
+        raise RewriteError(
+            f"the rule {rule!r} makes values of another type",
+            expected=type_text(a),
+            got=type_text(b),
+            fix="make its two sides equal in dtype and shape, or give it a condition",
+        )
 
 
 def find_rule(name: str) -> Rule:

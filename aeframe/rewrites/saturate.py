@@ -13,6 +13,8 @@ from typing import Any
 
 from aesara.graph.basic import Apply, Variable
 
+from aeframe.core.arguments import count, is_number
+from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import Graph
 from aeframe.core.structure import Structure
 from aeframe.rewrites.condition import holds
@@ -54,6 +56,14 @@ class Limits(Structure):
     seconds: float = 5.0
     several: int = 3
     matches: int = 2_000
+
+    def __post_init__(self) -> None:
+        for name in ("nodes", "iterations", "several", "matches"):
+            count(name, getattr(self, name), 0)
+        if not is_number(self.seconds) or self.seconds < 0:
+            raise ArgumentError(
+                "`seconds` is a number from 0 up", expected="5.0", got=repr(self.seconds)
+            )
 
 
 @dataclass

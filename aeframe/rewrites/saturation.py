@@ -9,6 +9,7 @@ from typing import Self
 from aesara.graph.basic import Apply, Variable
 
 from aeframe.core.cells import cells
+from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import Graph
 from aeframe.rewrites.extract import Choice, Cost, Extraction, Problem
 from aeframe.rewrites.optimal import OptimalExtraction
@@ -18,7 +19,7 @@ from aeframe.rewrites.rule import Equality, Rule, find_rule
 from aeframe.rewrites.saturate import Event, Limits, Saturated, saturate
 from aeframe.rewrites.vocabulary import lift
 
-LEAST_GAIN = 0.005  # of the predicted time: less than the prediction can tell
+LEAST_GAIN = 0.03  # of the predicted time: less than the prediction can tell
 
 
 class Saturation(Pass):
@@ -47,6 +48,12 @@ class Saturation(Pass):
         limits: Limits | None = None,
         training: bool = False,
     ) -> None:
+        if isinstance(rules, str) or not callable(cost):
+            raise ArgumentError(
+                "a Saturation takes rules and a cost model",
+                expected="Saturation(EQUALITIES, Analytic())",
+                got=f"{rules!r}, {cost!r}" if isinstance(rules, str) else repr(cost),
+            )
         self.rules = tuple(r if isinstance(r, str) else r.name for r in rules)
         self.cost, self.training = cost, training
         self.extraction = extraction or OptimalExtraction()

@@ -8,6 +8,7 @@ import pytest
 import aeframe as ae
 from aeframe import nn
 from aeframe.core import typed_nodes
+from aeframe.core.errors import ArgumentError, RewriteError
 from aeframe.core.structure import Structure
 from aeframe.nn.ops import DenseOp, LayerNormOp, ReluOp
 from aeframe.rewrites import (
@@ -178,3 +179,70 @@ def test_a_part_that_is_optimized_waits_for_the_phase_too():
     assert np.abs(model.store["norm.mean"].value).max() > 0
     assert "linear layers" in [s.rule for s in model.explain().steps]
     np.testing.assert_array_equal(model(X), model(X))
+
+
+class Likes(Structure):
+    """A model for tests: some Ops cost nothing, whatever they are for."""
+
+    def __init__(self, *names):
+        self.names = names
+
+    def __call__(self, node):
+        return 0.01 if any(name in str(node.op) for name in self.names) else 1.0
+
+
+class Convolutional(ae.Module):
+    dtype = "float32"
+
+    def __init__(self):
+        self.conv, self.norm, self.out = nn.Conv2D(8, 3), nn.BatchNorm(), nn.Dense(4)
+
+    def __call__(self, x):
+        return self.out(nn.relu(self.norm(self.conv(x))).mean((1, 2)))
+
+
+@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize(
+    "names", [("Winograd", "PanelDense"), ("PanelDense",), ("Fused",), ("Fused", "Winograd")]
+)
+def test_kernels_get_on_with_each_other_whatever_they_cost(names, backend):
+    model, x = Convolutional(), rng.normal(size=(32, 8, 8, 3)).astype("float32")
+    with ae.Backend(backend):
+        before = model(x)
+        found = model.with_pass(Saturation(EQUALITIES, Likes(*names)))(x)
+    np.testing.assert_allclose(found, before, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Limits(nodes=-1),
+        lambda: Limits(iterations=1.5),
+        lambda: Limits(seconds="1"),
+        lambda: Saturation("linear layers", Flops()),
+        lambda: Saturation(EQUALITIES, "analytic"),
+        lambda: Saturation(EQUALITIES, lambda node: None)(ae.lower(Net(), x_symbol())),
+        lambda: Saturation(EQUALITIES, lambda node: float("nan"))(ae.lower(Net(), x_symbol())),
+    ],
+)
+def test_wrong_limits_rules_and_costs_are_refused(make):
+    with pytest.raises(ArgumentError):
+        make()
+
+
+def test_rules_that_make_no_sense_are_refused_at_once():
+    a, relu = Var("a"), term(ReluOp)
+    for right, where in ((Var("b"), ""), (a, "k >="), (a, "__import__('os')"), (a, 3)):
+        with pytest.raises(RewriteError):
+            ae.Equality("test: no sense", relu(relu(a)), right, where=where)
+
+
+def test_an_equality_of_another_type_is_refused_by_every_engine():
+    a, w, v = Var("a"), Var("w"), Var("v")
+    dense = term(DenseOp)
+    wrong = ae.Equality("test: of another type", dense(dense(a, w), v), dense(a, w))
+    model = nn.Sequential(nn.Dense(5, bias=False), nn.Dense(4, bias=False))
+    model(X)
+    for better in (model.optimize(wrong), model.with_pass(Saturation([wrong], Flops()))):
+        with pytest.raises(RewriteError, match="another type"):
+            better(X)

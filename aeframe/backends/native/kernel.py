@@ -128,7 +128,7 @@ def _call_jax(kernel: Kernel, types: Sequence[Any], values: Sequence[Any]) -> Se
         vmap_method="sequential",
         input_output_aliases=dict(kernel.in_place),
     )
-    return call(*values, n=np.array(kernel.sizes, np.int64), h=np.array(kernel.reals, np.float64))
+    return call(*values, np.array(kernel.sizes, np.int64), np.array(kernel.reals, np.float64))
 
 
 def _is_one_cpu() -> bool:

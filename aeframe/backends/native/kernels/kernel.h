@@ -2,7 +2,8 @@
 //
 // Arrays are contiguous. Sizes and real numbers come as two lists, whose entries the comment above
 // each kernel names in order. Every kernel can be called in two ways: as a plain C function with
-// four pointers, and as a handler of XLA's foreign function interface.
+// four pointers, and as a handler of XLA's foreign function interface, where the two lists are the
+// last arguments: as attributes they stop XLA in some programs, which takes these for JSON.
 #pragma once
 
 #include <cstdint>
@@ -28,11 +29,10 @@ struct Call {
   float* wanted(int i) const { return n[i] < 0 ? nullptr : out(static_cast<int>(n[i])); }
 };
 
-constexpr int MOST = 16;  // arguments of one kernel
+constexpr int MOST = 20;  // arguments of one kernel
 
 template <void (*kernel)(const Call&)>
-xla::ffi::Error handle(xla::ffi::RemainingArgs arguments, xla::ffi::RemainingRets results,
-                       xla::ffi::Span<const int64_t> n, xla::ffi::Span<const double> h) {
+xla::ffi::Error handle(xla::ffi::RemainingArgs arguments, xla::ffi::RemainingRets results) {
   const void* in[MOST];
   void* out[MOST];
   if (arguments.size() > MOST || results.size() > MOST) {
@@ -45,7 +45,9 @@ xla::ffi::Error handle(xla::ffi::RemainingArgs arguments, xla::ffi::RemainingRet
     out[i] = (*results.get<xla::ffi::AnyBuffer>(i))->untyped_data();
   }
   try {
-    kernel({in, out, n.begin(), h.begin()});
+    const size_t lists = arguments.size() - 2;
+    kernel({in, out, static_cast<const int64_t*>(in[lists]),
+            static_cast<const double*>(in[lists + 1])});
   } catch (const std::exception& error) {
     return xla::ffi::Error::Internal(error.what());
   }
@@ -62,7 +64,5 @@ xla::ffi::Error handle(xla::ffi::RemainingArgs arguments, xla::ffi::RemainingRet
   XLA_FFI_DEFINE_HANDLER_SYMBOL(name##_xla, handle<name##_kernel>,                            \
                                 xla::ffi::Ffi::Bind()                                         \
                                     .RemainingArgs()                                          \
-                                    .RemainingRets()                                          \
-                                    .Attr<xla::ffi::Span<const int64_t>>("n")                 \
-                                    .Attr<xla::ffi::Span<const double>>("h"));                \
+                                    .RemainingRets());                                        \
   static void name##_kernel(const Call& call)
