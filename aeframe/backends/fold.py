@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from aesara.graph.basic import Apply, Constant, Variable
 
 import aeframe.backends.plain  # noqa: F401 (what plain Ops cost)
@@ -48,7 +49,10 @@ class Folded:
         versions = [c.version for c in self.program.fixed]
         if versions != self._versions:
             self._versions = None  # an interrupt leaves nothing half done
-            self._values = list(self.program())
+            # a view in another order would be copied by every kernel at every call
+            self._values = [
+                np.ascontiguousarray(v) if isinstance(v, np.ndarray) else v for v in self.program()
+            ]
             self._versions = [c.version for c in self.program.fixed]
         return self._values
 
