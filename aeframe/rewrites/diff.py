@@ -8,6 +8,7 @@ from typing import Any
 from aesara.graph.basic import Apply, Variable
 
 from aeframe.core.cells import Cell
+from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import Graph, leaves, toposort
 from aeframe.core.module import Module
 from aeframe.core.summary import plain_table, render
@@ -67,6 +68,13 @@ def diff(a: Module, b: Module, *inputs: Variable) -> Diff:
         Symbolic inputs for both; left out for kernels, circuits and models, and for Modules
         that have been called on data.
     """
+    for which, given in (("first", a), ("second", b)):
+        if not isinstance(given, Module):
+            raise ArgumentError(
+                f"the {which} of two models to compare is none",
+                expected="a Module",
+                got=repr(given),
+            )
     late = any(each.late for each in (*a.passes, *b.passes))
     before, old = graph_of(a, inputs, in_inference=late)
     after, new = graph_of(b, inputs, in_inference=late)

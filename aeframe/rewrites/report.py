@@ -36,11 +36,12 @@ class Report:
         title = self.name + (f": {self.note}" if self.note else "")
         if not self.steps:
             return f"{title}\n  nothing to rewrite"
-        table = plain_table(title, "rule", "place", "before", "after", "predicted", "measured")
+        gains = [n for n in ("predicted", "measured") if any(getattr(s, n) for s in self.steps)]
+        headers = [f"{name} gain" for name in gains]
+        table = plain_table(title, "rule", "place", "before", "after", *headers)
         for s in self.steps:
-            table.add_row(
-                s.rule, s.path, s.before, s.after, _seconds(s.predicted), _seconds(s.measured)
-            )
+            seconds = [_seconds(getattr(s, name)) for name in gains]
+            table.add_row(s.rule, s.path, s.before, s.after, *seconds)
         return render(table, width=120)
 
 
@@ -62,7 +63,7 @@ class Explanation:
 
 
 def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value * 1e6:+.0f} µs"
+    return "" if value is None else f"{value * 1e6:+.3g} µs"
 
 
 def describe(variable: Variable, depth: int = 3) -> str:

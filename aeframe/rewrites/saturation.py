@@ -78,7 +78,7 @@ class Saturation(Pass):
         problem = Problem.of(found.egraph, found.results, self.cost, changing, found.given)
         old, new = given(problem, found), self.extraction(problem)
         before, after = problem.cost(old), problem.cost(new)
-        note = f"{before * 1e3:.3g} ms → {after * 1e3:.3g} ms predicted; {found.note}"
+        note = f"{before * 1e6:.4g} → {after * 1e6:.4g} µs predicted; {found.note}"
         if not after < before * (1 - LEAST_GAIN):
             return graph, Report("saturation", (), note)
         steps = tuple(_Story(problem, found, old, new).steps())
