@@ -78,6 +78,8 @@ class Saturation(Pass):
         problem = Problem.of(found.egraph, found.results, self.cost, changing, found.given)
         old, new = given(problem, found), self.extraction(problem)
         before, after = problem.cost(old), problem.cost(new)
+        if problem.order(old) is None:  # a circle of several: at least what is cheapest
+            before = sum(c for node, c in problem.costs.items() if node in found.given)
         note = f"{before * 1e6:.4g} → {after * 1e6:.4g} µs predicted; {found.note}"
         if not after < before * (1 - LEAST_GAIN):
             return graph, Report("saturation", (), note)
@@ -87,11 +89,14 @@ class Saturation(Pass):
 
 def given(problem: Problem, found: Saturated) -> dict[Variable, Apply]:
     """The choice that is the graph which was given."""
-    return {
-        v: next((m for m in makers if m in found.given), makers[0])
-        for v, makers in problem.makers.items()
-        if makers
-    }
+    choice = {}
+    for variable, makers in problem.makers.items():
+        own = [m for m in makers if m in found.given]
+        # x · 1 is given, and found to be x: what needs itself is no way to make it
+        sound = [m for m in own if variable not in problem.inputs(m)]
+        if makers:
+            choice[variable] = [*sound, *own, *makers][0]
+    return choice
 
 
 class _Story:

@@ -246,3 +246,16 @@ def test_an_equality_of_another_type_is_refused_by_every_engine():
     for better in (model.optimize(wrong), model.with_pass(Saturation([wrong], Flops()))):
         with pytest.raises(RewriteError, match="another type"):
             better(X)
+
+
+def test_low_rank_corrections_are_merged():
+    layer = nn.Dense(32)
+    x = rng.normal(size=(64, 32)).astype("float32")
+    layer(x)
+    model = nn.LoRA(layer, 4)
+    model.init()
+    model.b.value = rng.normal(size=model.b.value.shape)
+    before = model(x)
+    fast = model.with_pass(Saturation(RULES, Flops()))
+    np.testing.assert_allclose(fast(x), before, rtol=1e-4, atol=1e-4)
+    assert "layer of summed weights" in [s.rule for s in fast.explain().steps]
