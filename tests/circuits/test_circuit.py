@@ -57,7 +57,7 @@ def test_rewritten_by_a_rule_of_the_user(circuit):
     assert step.rule == "test: first child only"
     difference = ae.diff(circuit, smaller)
     assert [s.rule for s in difference.rewrites] == ["test: first child only"]
-    assert any("Sum" in text for text in difference.removed) and not difference.added
+    assert any("Sum" in str(node.op) for node in difference.removed) and not difference.added
     kept = to_circuit(smaller.expression())
     assert isinstance(kept, Product) and kept.children[0].p is circuit.children[0].children[0].p
     bigger = 0.5 * smaller + 0.5 * circuit  # a part keeps its passes
