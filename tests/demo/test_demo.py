@@ -16,7 +16,8 @@ def test_the_demo_reaches_its_goals(tmp_path, capsys):
         assert text in table
     assert "not reached" not in table
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        *("airline.png", "automl.png", "digits-c.png", "digits-jax.png", "kidney_stones.png")
+        *("airline.png", "automl.png", "digits-c.png", "digits-jax.png", "kidney_stones.png"),
+        "network.png",
     ]
     assert all(p.stat().st_size > 10_000 for p in tmp_path.iterdir())
 
