@@ -117,7 +117,8 @@ class Intervene(Pass):
         if isinstance(change, Distribution):
             state = self.random_state
             updates[state], draw = change.draw(updates.get(state, state), sizes_of(node))
-            new = SiteOp(name, "random", change.support)(draw)
+            arguments = change.support_arguments()
+            new = SiteOp(name, "random", change.support, node.op.dims)(draw, *arguments)
         else:
             new = _set(node, _as_tensor(name, change))
         if site.owner in toposort([new], [natural]):
@@ -136,16 +137,16 @@ class Intervene(Pass):
 def _set(node: Apply, value: Variable) -> Variable:
     """The site of ``node`` under its name, at ``value``."""
     fitting = require_fitting(node, value, "set", broadcast=True)
-    return SiteOp(node.op.name, "do", node.op.support)(fitting)
+    return SiteOp(node.op.name, "do", node.op.support, node.op.dims)(fitting)
 
 
 def _natural(node: Apply) -> Variable:
     """The value that a site has without the intervention; a drawn one is a site of its own."""
     op = node.op
     if isinstance(op, ObserveOp):
-        value = ObserveOp(f"{op.name}.natural", op.support)(*node.inputs)
+        value = ObserveOp(f"{op.name}.natural", op.support, op.dims)(*node.inputs)
     elif op.kind == "random":
-        value = SiteOp(f"{op.name}.natural", "random", op.support)(node.inputs[0])
+        value = SiteOp(f"{op.name}.natural", "random", op.support, op.dims)(*node.inputs)
     else:
         return node.inputs[0]
     value.name = value.owner.op.name

@@ -32,6 +32,10 @@ class Support(Structure):
         """The value of an unconstrained ``u``, symbolically."""
         return u
 
+    def free_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the unconstrained ``u`` of a value of ``shape``."""
+        return shape
+
     def inverse(self, value: Any, xp: Any = np) -> Any:
         """The unconstrained ``u`` of a value: NumPy's, or with ``xp=aesara.tensor`` symbolic."""
         return value

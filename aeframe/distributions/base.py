@@ -42,6 +42,10 @@ class Distribution(Structure):
         """The parameters of :attr:`op`, in its order."""
         raise NotImplementedError(f"{type(self).__name__} does not name its parameters")
 
+    def support_arguments(self) -> tuple[Any, ...]:
+        """What the support depends on, where that is no constant: the ends of an interval."""
+        return ()
+
     def draw(self, rng: Variable, shape: Sequence[Size] | None = None) -> tuple[Variable, Variable]:
         """The next random state, and a draw.
 

@@ -17,12 +17,13 @@ from aeframe.core.errors import ArgumentError, DataError
 from aeframe.core.graph import replay
 from aeframe.core.shapes import narrow
 from aeframe.core.supports import Binary
-from aeframe.infer.posterior import Inference, Posterior, shown, static_sites
+from aeframe.infer.posterior import Inference, Posterior, shown
 from aeframe.prob import Model, sites_of
 from aeframe.prob.density import log_density, realize
 from aeframe.prob.programs import Arguments, arguments, backend_of, cached, lowered
 from aeframe.prob.simulate import Draws
 from aeframe.prob.sites import find_site
+from aeframe.prob.unconstrain import static_sites
 
 
 @dataclass(frozen=True)

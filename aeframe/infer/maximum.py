@@ -6,23 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import aesara.tensor as at
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from aeframe.backends import Program, to_numpy
-from aeframe.core.cells import Parameter, parameters
+from aeframe.backends import to_numpy
 from aeframe.core.errors import ArgumentError, FitError
-from aeframe.core.grad import grad
-from aeframe.core.graph import replay
 from aeframe.core.summary import plain_table, render
-from aeframe.infer.posterior import Inference, Posterior, shown, static_sites
-from aeframe.infer.scale import Block, Vector, blocks
+from aeframe.infer.posterior import Inference, Posterior, shown
 from aeframe.prob import Model
-from aeframe.prob.density import log_density
-from aeframe.prob.programs import Arguments, arguments, backend_of, cached, lowered
 from aeframe.prob.simulate import Draws
+from aeframe.prob.unconstrain import Block, Unconstrained, Vector, unconstrain
 
 
 @dataclass(frozen=True)
@@ -129,10 +123,9 @@ class MAP(Inference):
         FitError
             When no start reached a finite log joint.
         """
-        given = arguments(model, data)
-        program, places = cached(model, ("map", repr(given.types)), lambda: _compile(model, given))
+        density = unconstrain(model, data, with_parameters=True)
         model.init(self.seed)
-        found = [self._search(program, places, given, k) for k in range(self.restarts)]
+        found = [self._search(density, k) for k in range(self.restarts)]
         best, u = max(found, key=lambda f: f[0].log_prob)
         if not np.isfinite(best.log_prob):
             raise FitError(
@@ -142,32 +135,32 @@ class MAP(Inference):
                 fix="check that the observations are possible under the model; "
                 "a scale that can reach 0 needs a prior",
             )
-        values = _values(places, u)
-        for block in places:
-            if block.parameter is not None:
-                block.parameter.value = values[block.name]
+        values = density.values(u)
+        learned = {b.name: b.parameter for b in density.space.blocks if b.parameter is not None}
+        for name, cell in learned.items():
+            cell.value = values[name]
         return PointPosterior(
             model,
             tuple(data),
             self,
             "as asked",
-            {b.name: values[b.name] for b in places if b.parameter is None},
-            {b.name: values[b.name] for b in places if b.parameter is not None},
+            {k: v for k, v in values.items() if k not in learned},
+            {k: values[k] for k in learned},
             best.log_prob,
             tuple(s for s, _ in found),
         )
 
-    def _search(
-        self, program: Program, places: list[Block], given: Arguments, k: int
-    ) -> tuple[Start, Vector]:
+    def _search(self, density: Unconstrained, k: int) -> tuple[Start, Vector]:
         """One start, the ``k``-th."""
         rng = np.random.default_rng([self.seed, k])
-        first = np.concatenate([_first(block, rng, k) for block in places])
+        first = np.concatenate([_first(block, rng, k) for block in density.space.blocks])
 
         def objective(u: Vector) -> tuple[float, Vector]:
-            cost, slope = (to_numpy(v) for v in program(u, *given.arrays))
+            found = density.space.joint(u, *density.arrays)
+            log_prob, slope = (to_numpy(v) for v in found)
             # a step out of the domain: worse than anything, so that the line search turns back
-            return (float(cost), slope) if np.isfinite(cost) else (1e300, np.zeros_like(u))
+            finite = np.isfinite(log_prob)
+            return (-float(log_prob), -slope) if finite else (1e300, np.zeros_like(u))
 
         options = {"maxiter": self.steps, "maxfun": 20 * self.steps, "maxcor": 20}
         done = minimize(
@@ -185,50 +178,12 @@ class MAP(Inference):
         return start, done.x
 
 
-def _compile(model: Model, given: Arguments) -> tuple[Program, list[Block]]:
-    """The program (u, data) → −log joint and its gradient, and the places in u."""
-    graph = lowered(model, given.symbols())
-    nodes = static_sites(graph)
-    for name, node in nodes.items():
-        if node.op.support.discrete:
-            raise ArgumentError(
-                f"MAP cannot move {name!r}: it is discrete",
-                path=name,
-                expected="an observed site, or one with a continuous support",
-                fix="observe it, or use inference=ae.infer.Enumeration()",
-            )
-    values = {name: node.outputs[0].type(name=name) for name, node in nodes.items()}
-    density = log_density(graph, values)
-    model.store  # noqa: B018 (names the cells)
-    free = [p for p in parameters(density) if p.trainable]
-    sites = [(name, v, nodes[name].op.support) for name, v in values.items()]
-    places = blocks(sites, free)
-    if not places:
-        raise ArgumentError(
-            "there is nothing to fit: all sites are observed and no parameter is trainable",
-            path=type(model).__name__,
-            fix="use `model.log_prob({}, ...)` for the log joint",
-        )
-    u = at.TensorType("float64", (places[-1].stop,))(name="u")
-    replace = {values[b.name] if b.parameter is None else b.parameter: b.value(u) for b in places}
-    (cost,) = replay([-density], replace)
-    program = backend_of(model).compile([u, *graph.inputs], [cost, *grad(cost, [u])])
-    return program, places
-
-
-def _values(places: list[Block], u: Vector) -> dict[str, NDArray[Any]]:
-    """The values at ``u``, by name."""
-    symbol = at.TensorType("float64", u.shape)()
-    return {b.name: np.asarray(b.value(symbol).eval({symbol: u})) for b in places}
-
-
 def _first(block: Block, rng: np.random.Generator, k: int) -> Vector:
     """Where the ``k``-th start of a site or a parameter lies."""
-    cell: Parameter | None = block.parameter
-    size = block.stop - block.start
+    cell, size = block.parameter, block.stop - block.start
     if cell is None:
         return rng.uniform(-2.0, 2.0, size)
     if k > 0 and cell.init is not None:
-        return block.unconstrained(cell.init(rng, block.shape))
+        return np.ravel(block.support.inverse(cell.init(rng, block.shape)))
     noise = rng.standard_normal(size) if k > 0 else 0.0
-    return block.unconstrained(cell.value) + noise
+    return np.ravel(block.support.inverse(np.asarray(cell.value, dtype="float64"))) + noise

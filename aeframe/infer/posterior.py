@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from aesara.graph.basic import Apply
 from numpy.typing import NDArray
 
-from aeframe.core.errors import ShapeError
-from aeframe.core.graph import Graph
 from aeframe.core.shapes import shape_text
 from aeframe.core.structure import Structure
 from aeframe.core.summary import plain_table, render
 from aeframe.prob import Model, Observe
-from aeframe.prob.density import free_sites
 from aeframe.prob.simulate import Draws, simulate
 from aeframe.prob.sites import find_site
 
@@ -86,26 +82,6 @@ class Posterior:
         return f"{self.method}: {self.why}\n{render(table)}"
 
     __str__ = summary
-
-
-def static_sites(graph: Graph) -> dict[str, Apply]:
-    """The free sites of a lowered Model.
-
-    Raises
-    ------
-    ShapeError
-        When the shape of one is not known.
-    """
-    nodes = free_sites(graph)
-    for name, node in nodes.items():
-        if None in node.outputs[0].type.shape:
-            raise ShapeError(
-                f"the shape of the site {name!r} is not known",
-                path=name,
-                got=shape_text(node.outputs[0].type.shape),
-                fix="give it `shape=`, or pass arrays as data",
-            )
-    return nodes
 
 
 def shown(value: NDArray[Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from types import MappingProxyType
 from typing import Any, NoReturn, Self
 
 import aesara.tensor as at
@@ -18,8 +19,10 @@ from aeframe.core.module import Module, graph_method, is_array
 from aeframe.core.supports import Real
 from aeframe.core.trace import current_trace
 from aeframe.distributions import Distribution
+from aeframe.distributions.base import as_float
 from aeframe.prob.density import free_sites, log_density
 from aeframe.prob.observe import Observe, numbers
+from aeframe.prob.plates import Plate, as_dims, declare, declared_shape, require_dims
 from aeframe.prob.programs import (
     accepts,
     arguments,
@@ -39,6 +42,7 @@ from aeframe.prob.sites import (
     require_possible,
     site_prefix,
 )
+from aeframe.prob.unconstrain import Unconstrained, unconstrain
 
 
 class Model(Module):
@@ -64,6 +68,7 @@ class Model(Module):
     random_state: RandomState
     _seen: tuple[Any, ...] = ()
     _names: tuple[str, ...] = ()
+    _plates: Mapping[str, Plate] = MappingProxyType({})
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """A Model with a stream of random numbers of its own."""
@@ -81,15 +86,31 @@ class Model(Module):
         name: str,
         distribution: Distribution,
         shape: Sequence[int | Variable] | None = None,
+        dims: str | Sequence[str | None] | None = None,
     ) -> Variable:
-        """A random site: a draw of ``distribution``, of ``shape`` if it is a plate.
+        """A random site: a draw of ``distribution``.
+
+        Parameters
+        ----------
+        name
+            Of the site, its own in the model.
+        distribution
+            Its entries are independent given its arguments.
+        shape
+            Of the draw; by default that of ``dims`` where these are declared, else of the
+            arguments.
+        dims
+            A name for each axis, see :meth:`plate`.
 
         Raises
         ------
         NameTakenError
             When the model has a site of that name.
+        ShapeError
+            When the arguments, the shape and the dims do not fit each other.
         """
         full = full_name(name)
+        names = as_dims(full, dims)
         if not isinstance(distribution, Distribution):
             raise ArgumentError(
                 f"the site {name!r} needs a distribution",
@@ -97,14 +118,37 @@ class Model(Module):
                 expected='self.sample("mu", ae.Normal(0, 1))',
                 got=repr(distribution),
             )
-        advanced, draw = distribution.draw(self.random_state.read(), shape)
+        size = declared_shape(names) if shape is None else shape
+        advanced, draw = distribution.draw(self.random_state.read(), size)
+        require_dims(full, names, draw)
         self.random_state.write(advanced)
-        return record(SiteOp(full, "random", distribution.support)(draw))
+        arguments = [as_float(full, a) for a in distribution.support_arguments()]
+        return record(SiteOp(full, "random", distribution.support, names)(draw, *arguments))
 
-    def deterministic(self, name: str, value: Any) -> Variable:
+    def deterministic(
+        self, name: str, value: Any, dims: str | Sequence[str | None] | None = None
+    ) -> Variable:
         """A computed site: ``value`` under a name that draws show and interventions can set."""
         full = full_name(name)
-        return record(SiteOp(full, "deterministic", Real())(at.as_tensor_variable(value)))
+        names, variable = as_dims(full, dims), at.as_tensor_variable(value)
+        require_dims(full, names, variable)
+        return record(SiteOp(full, "deterministic", Real(), names)(variable))
+
+    def plate(self, name: str, entries: int | Sequence[Any]) -> str:
+        """Declare the dimension ``name``, by its size or by a label for each of its entries.
+
+        Sites with ``dims=name`` are then drawn once for each entry, independently given their
+        arguments. Returns the name.
+
+        >>> from aeframe.distributions import Normal
+        >>> class Schools(Model):
+        ...     def __call__(self):
+        ...         self.plate("school", ["A", "B", "C"])
+        ...         self.sample("effect", Normal(0, 5), dims="school")
+        >>> Schools().prior_predictive(10)["effect"].shape
+        (10, 3)
+        """
+        return declare(name, entries)
 
     @graph_method
     def expression(self, *data: Any) -> dict[str, Variable]:
@@ -119,6 +163,7 @@ class Model(Module):
         self(*data)
         names = list(trace.sites)[known:]
         prefix = site_prefix()
+        self._plates = dict(trace.plates)
         if not takes_data(self):
             self._names = tuple(name.removeprefix(prefix) for name in names)
         return {name: trace.sites[name] for name in names}
@@ -177,6 +222,26 @@ class Model(Module):
         arrays = [_exact(_free(k, nodes), values[k]) for k in names]
         self.init()
         return to_numpy(program(*arrays, *given.arrays)[0])
+
+    def unconstrain(self, *data: Any) -> Unconstrained:
+        """The model on data as a density over one vector of real numbers.
+
+        Each free site has a block of the vector, which its support maps to its value.
+
+        Raises
+        ------
+        ArgumentError
+            When a free site is discrete, or nothing is free.
+
+        >>> from aeframe.distributions import HalfNormal
+        >>> class Scale(Model):
+        ...     def __call__(self):
+        ...         self.sample("sd", HalfNormal(1))
+        >>> flat = Scale().unconstrain()
+        >>> float(flat.values(np.zeros(1))["sd"]), round(flat.log_prob(np.zeros(1)), 4)
+        (1.0, -0.7258)
+        """
+        return unconstrain(self, data)
 
     def prior_predictive(self, n: int, *data: Any, seed: int = 0) -> Draws:
         """``n`` draws of all sites, site → array (n, ...).

@@ -62,7 +62,7 @@ class Observe(Pass):
 
 def _observed(node: Apply, value: Variable) -> Variable:
     """The site ``node`` at ``value``, beside its draw."""
-    return ObserveOp(node.op.name, node.op.support)(node.inputs[0], value)
+    return ObserveOp(node.op.name, node.op.support, node.op.dims)(node.inputs[0], value)
 
 
 def as_value(name: str, value: Any) -> Variable:

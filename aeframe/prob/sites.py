@@ -7,7 +7,7 @@ gives passes a place to act: `observe` and `intervene` change the graph at sites
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import aesara.tensor as at
 import numpy as np
@@ -31,24 +31,27 @@ from aeframe.core.supports import Support
 from aeframe.core.trace import current_trace
 from aeframe.rewrites import describe
 
+Dims: TypeAlias = "tuple[str | None, ...]"
+
 
 class SiteOp(TypedOp):
     """A site: the identity on its draw (or on its value).
 
     ``kind`` is ``"random"`` (drawn, and part of the log joint), ``"deterministic"`` (computed)
-    or ``"do"`` (set by an intervention).
+    or ``"do"`` (set by an intervention); ``dims`` are the names of its axes, if it has any.
+    What the support of a drawn site depends on are further inputs.
 
     >>> from aeframe.core import Real
     >>> SiteOp("y", "random", Real())(at.dscalar()).owner.op.name
     'y'
     """
 
-    __props__ = ("name", "kind", "support")
+    __props__ = ("name", "kind", "support", "dims")
 
-    def __init__(self, name: str, kind: str, support: Support) -> None:
-        self.name, self.kind, self.support = name, kind, support
+    def __init__(self, name: str, kind: str, support: Support, dims: Dims = ()) -> None:
+        self.name, self.kind, self.support, self.dims = name, kind, support, dims
 
-    def body(self, draw: Variable) -> Variable:
+    def body(self, draw: Variable, *arguments: Variable) -> Variable:
         """The draw itself."""
         return draw
 
@@ -59,11 +62,11 @@ class SiteOp(TypedOp):
 class ObserveOp(TypedOp):
     """An observed site: ``(draw, value) → value``; the pair is what a density needs."""
 
-    __props__ = ("name", "support")
+    __props__ = ("name", "support", "dims")
     kind = "observed"
 
-    def __init__(self, name: str, support: Support) -> None:
-        self.name, self.support = name, support
+    def __init__(self, name: str, support: Support, dims: Dims = ()) -> None:
+        self.name, self.support, self.dims = name, support, dims
 
     def body(self, draw: Variable, value: Variable) -> Variable:
         """The value that was observed."""
