@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from aeframe.gp import KernelSearch as KernelSearch
     from aeframe.infer import MAP as MAP
     from aeframe.infer import Enumeration as Enumeration
+    from aeframe.infer import Laplace as Laplace
     from aeframe.prob import Model as Model
     from aeframe.train import AUC as AUC
     from aeframe.train import F1 as F1
@@ -108,6 +109,7 @@ _HOMES = {
     "GP": "gp",
     "KernelSearch": "gp",
     "Enumeration": "infer",
+    "Laplace": "infer",
     "MAP": "infer",
     "Model": "prob",
 }
