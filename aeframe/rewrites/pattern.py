@@ -8,7 +8,7 @@ the right. ``Var("x", "n i")`` stands for any tensor of two dimensions and names
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,8 +130,19 @@ class Prop(Pattern):
     name: str
 
     def value(self, bound: Bindings) -> Any:
-        """What it is on the right; a subclass may compute with what was bound."""
+        """What it is on the right: what was bound, or a size."""
         return names_of(bound)[self.name]
+
+
+@dataclass(frozen=True)
+class Computed(Prop):
+    """A hyperparameter on the right: ``function`` of the hyperparameter or size ``name``."""
+
+    function: Callable[[Any], Any]
+
+    def value(self, bound: Bindings) -> Any:
+        """``function`` of what was bound."""
+        return self.function(super().value(bound))
 
 
 @dataclass(frozen=True)
