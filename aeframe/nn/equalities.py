@@ -33,9 +33,9 @@ from aeframe.nn.ops.algebra import (
     MergeGroupsOp,
     NormFactorsOp,
     PadKernelOp,
-    StandardizeOp,
 )
 from aeframe.nn.ops.fused import FusedOp
+from aeframe.nn.ops.normalize import StandardizeOp
 from aeframe.nn.ops.panels import PanelDenseOp, PanelsOp
 from aeframe.nn.ops.winograd import WinogradKernelOp, WinogradOp
 from aeframe.rewrites import EQUALITIES, Each, Equality, Every, Expr, Parts, Prop, Rest, Var, term
