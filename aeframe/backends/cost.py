@@ -24,7 +24,7 @@ from aeframe.backends.native.build import cpus
 from aeframe.backends.work import ELEMENTWISE, TRANSCENDENTAL, VIEW, Kind, Work, nbytes, work
 from aeframe.core.errors import FileError, SerializationError
 from aeframe.core.graph import Graph, Merger, toposort
-from aeframe.core.ops import IntermediateOp
+from aeframe.core.intermediate import IntermediateOp
 from aeframe.core.serialize import encode_op, encode_type
 from aeframe.core.shapes import is_tensor, narrow
 from aeframe.core.structure import Structure

@@ -17,7 +17,8 @@ from aesara.graph.op import Op
 from aesara.tensor.var import TensorVariable
 
 from aeframe.core.errors import RewriteError
-from aeframe.core.ops import IntermediateType, as_variable
+from aeframe.core.intermediate import IntermediateType
+from aeframe.core.ops import as_variable
 from aeframe.core.shapes import narrow
 from aeframe.rewrites.condition import value
 from aeframe.rewrites.vocabulary import SliceOp
