@@ -51,7 +51,7 @@ class Design:
             )
         self._made, self.formula = made, formula
         self.name = str(made.response.name)
-        self.response = np.asarray(made.response, dtype="float64")
+        self.response = np.asarray(made.response.design_matrix, dtype="float64")
         self.names: list[str] = []
         self.terms: dict[str, slice] = {}
         self._taken: list[int] = []
@@ -77,8 +77,8 @@ class Design:
             self.groups[name] = [re.sub(r"^.*\|.*?\[(.*)\]$", r"\1", k) for k in term.labels]
             if len(set(self.groups[name])) < len(self.groups[name]):
                 self.groups[name] = [str(k) for k in term.labels]
-            weights = self._part(made.group.design_matrix, name).sum(axis=1)
-            self.group_scale[name] = 1.0 / (weights.std() or 1.0)
+            part = made.group.design_matrix.tocsr()[:, made.group.slices[name]]
+            self.group_scale[name] = 1.0 / (np.asarray(part.sum(axis=1)).std() or 1.0)
 
     def arrays(self, data: Any = None) -> tuple[NDArray[Any], ...]:
         """Columns, offset and trials of each row; then index and weight of each group's effects.
@@ -102,7 +102,7 @@ class Design:
             found = self._made.response.evaluate_new_data(frame)
         except (KeyError, ValueError) as error:
             raise _told(error, self.formula, frame) from error
-        return np.asarray(found, dtype="float64")
+        return np.asarray(getattr(found, "design_matrix", found), dtype="float64")
 
     def _arrays(self, frame: Any) -> tuple[NDArray[Any], ...]:
         x = self._common(frame)
@@ -115,9 +115,9 @@ class Design:
         groups: list[NDArray[Any]] = []
         if self._made.group is not None:
             made = self._made.group
-            z = (made if frame is None else made.evaluate_new_data(frame)).design_matrix
+            z = (made if frame is None else made.evaluate_new_data(frame)).design_matrix.tocsr()
             for name in self.groups:
-                groups += _sparse(self._part(np.asarray(z, dtype="float64"), name))
+                groups += _sparse(z[:, made.slices[name]])
         return x, offset, trials, *groups
 
     def _matrix(self, frame: Any) -> NDArray[np.float64]:
@@ -129,9 +129,6 @@ class Design:
         if not self._taken:
             return np.zeros((len(self.response) if frame is None else len(frame), 0))
         return self._matrix(frame)[:, self._taken]
-
-    def _part(self, z: NDArray[Any], name: str) -> NDArray[Any]:
-        return np.asarray(z)[:, self._made.group.slices[name]]
 
 
 def columns_of(formula: str, data: Any) -> dict[str, Column]:
@@ -169,11 +166,15 @@ def _frame(data: Any) -> Any:
     return data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
 
 
-def _sparse(z: NDArray[np.float64]) -> list[NDArray[Any]]:
-    """The places and values of what is not 0 in each row, as two arrays (n, most of a row)."""
-    most = max(int((z != 0).sum(axis=1).max(initial=0)), 1)
-    index = np.argsort(-(z != 0).astype(int), axis=1, kind="stable")[:, :most]
-    return [index.astype("int64"), np.take_along_axis(z, index, axis=1)]
+def _sparse(part: Any) -> list[NDArray[Any]]:
+    """The places and values of what each row of a sparse matrix holds: two arrays (n, most)."""
+    counts = np.diff(part.indptr)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    column = np.arange(part.nnz) - np.repeat(part.indptr[:-1], counts)
+    index = np.zeros((len(counts), max(counts.max(initial=0), 1)), dtype="int64")
+    weight = np.zeros(index.shape)
+    index[rows, column], weight[rows, column] = part.indices, part.data
+    return [index, weight]
 
 
 def _told(error: Exception, formula: str, columns: Any) -> Exception:
