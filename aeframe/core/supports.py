@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import aesara.tensor as at
 import numpy as np
-from aesara.graph.basic import Variable
+from aesara.graph.basic import Constant, Variable
 from numpy.typing import NDArray
 
 from aeframe.core.errors import ArgumentError, DataError
@@ -95,34 +95,48 @@ class Positive(Support):
 class Bounded(Support):
     """Numbers between ends that are arguments, symbolic or arrays: forward(u, low, high).
 
-    value = low + (high − low) · sigmoid(u).
+    value = low + (high − low) · sigmoid(u). One end may be the number ∞ (not an array of it):
+    then value = low + exp(u), or high − exp(u).
 
     >>> float(Bounded().inverse(np.array(1.0), 0.0, 2.0))
     0.0
     """
 
     def forward(self, u: Variable, *arguments: Any) -> Variable:
-        """Low + (high − low) · sigmoid(u)."""
+        """As above."""
         low, high = arguments
+        below, above = _is_infinite(low), _is_infinite(high)
+        if below or above:
+            return u if below and above else high - at.exp(u) if below else low + at.exp(u)
         return low + (high - low) * at.sigmoid(u)
 
     def inverse(self, value: Any, *arguments: Any, xp: Any = np) -> Any:
-        """log((value − low) / (high − value))."""
+        """The logit of where the value lies, or the log of its distance from the finite end."""
         low, high = arguments
+        if _is_infinite(low):
+            return value if _is_infinite(high) else xp.log(high - value)
+        if _is_infinite(high):
+            return xp.log(value - low)
         return xp.log(value - low) - xp.log(high - value)
 
     def log_jacobian(self, u: Variable, *arguments: Any) -> Variable:
-        """Σ log(high − low) + log sigmoid(u) + log sigmoid(−u)."""
+        """Σ log(high − low) + log sigmoid(u) + log sigmoid(−u); Σ u with one infinite end."""
         low, high = arguments
+        below, above = _is_infinite(low), _is_infinite(high)
+        if below or above:
+            return Real().log_jacobian(u) if below and above else u.sum()
         width = at.log(at.as_tensor(high - low)).astype(u.type.dtype)
         return (width - at.softplus(-u) - at.softplus(u)).sum()
 
 
+def _is_infinite(end: Any) -> bool:
+    value = end.data if isinstance(end, Constant) else end
+    return not isinstance(value, Variable) and np.ndim(value) == 0 and bool(np.isinf(value))
+
+
 @dataclass(frozen=True)
 class Interval(Support):
-    """Numbers between ``low`` and ``high``; value = low + (high − low) · sigmoid(u).
-
-    An end may be infinite: then value = low + exp(u), or high − exp(u).
+    """Numbers between two numbers, one of which may be infinite; the map is that of `Bounded`.
 
     >>> float(Interval(0.0, 2.0).inverse(np.array(1.0)))
     0.0
@@ -134,33 +148,16 @@ class Interval(Support):
     high: float = 1.0
 
     def forward(self, u: Variable, *arguments: Any) -> Variable:
-        """As above."""
-        if np.isinf(self.low) and np.isinf(self.high):
-            return u
-        if np.isinf(self.high):
-            return self.low + at.exp(u)
-        if np.isinf(self.low):
-            return self.high - at.exp(u)
+        """Low + (high − low) · sigmoid(u)."""
         return Bounded().forward(u, self.low, self.high)
 
     def inverse(self, value: Any, *arguments: Any, xp: Any = np) -> Any:
-        """The logit of where the value lies, or the log of its distance from the finite end."""
-        if np.isinf(self.low) and np.isinf(self.high):
-            return value
-        if np.isinf(self.high):
-            return xp.log(value - self.low)
-        if np.isinf(self.low):
-            return xp.log(self.high - value)
+        """logit((value − low) / (high − low))."""
         return Bounded().inverse(value, self.low, self.high, xp=xp)
 
     def log_jacobian(self, u: Variable, *arguments: Any) -> Variable:
-        """That of :class:`Bounded`; Σ u with one infinite end."""
-        if np.isinf(self.low) and np.isinf(self.high):
-            return Real().log_jacobian(u)
-        if np.isinf(self.low) or np.isinf(self.high):
-            return u.sum()
-        width = np.log(self.high - self.low).astype(u.type.dtype)
-        return (width - at.softplus(-u) - at.softplus(u)).sum()
+        """Σ log(high − low) + log sigmoid(u) + log sigmoid(−u)."""
+        return Bounded().log_jacobian(u, self.low, self.high)
 
     def contains(self, value: Array) -> bool:
         """Strictly between the ends."""
