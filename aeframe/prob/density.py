@@ -95,6 +95,21 @@ def log_density(graph: Graph, values: Mapping[str, Variable]) -> Variable:
     return at.stack(factors).sum() if factors else at.zeros((), dtype="float64")
 
 
+def log_likelihoods(graph: Graph, values: Mapping[str, Variable]) -> dict[str, Variable]:
+    """Observed site → the log density of each of its entries, given values of the free sites."""
+    nodes = [n for n in sites_of(graph.results).values() if n.op.kind == "observed"]
+    factors = _factors(nodes, realize(graph, values))
+    return {n.op.name: _entries(f) for n, f in zip(nodes, factors, strict=True)}
+
+
+def _entries(factor: Variable) -> Variable:
+    """What a site's log density is the sum of."""
+    node = factor.owner
+    if isinstance(node.op, DensityOp):
+        (factor,) = node.op.inline(node.inputs)
+    return factor.owner.inputs[0]
+
+
 def _factors(nodes: list[Apply], realized: Mapping[Variable, Variable]) -> list[Variable]:
     """Each site's log density, summed over its entries."""
     direct = [n for n in nodes if _is_direct(n.inputs[0])]
