@@ -1,17 +1,22 @@
 """Inference: methods that turn a Model with observations into a Posterior."""
 
+from aeframe.infer.diagnosis import Check, Diagnosis
 from aeframe.infer.enumeration import Enumeration, ExactPosterior
 from aeframe.infer.fit import choose, fit
 from aeframe.infer.maximum import MAP, PointPosterior, Start
 from aeframe.infer.posterior import Inference, Posterior
+from aeframe.infer.sampled import SampledPosterior
 
 __all__ = [
     "MAP",
+    "Check",
+    "Diagnosis",
     "Enumeration",
     "ExactPosterior",
     "Inference",
     "PointPosterior",
     "Posterior",
+    "SampledPosterior",
     "Start",
     "choose",
     "fit",

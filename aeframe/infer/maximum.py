@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,20 @@ from scipy.optimize import minimize
 
 from aeframe.backends import to_numpy
 from aeframe.core.errors import ArgumentError, FitError
+from aeframe.core.structure import Structure
 from aeframe.core.summary import plain_table, render
+from aeframe.infer.diagnosis import Check, Diagnosis
 from aeframe.infer.posterior import Inference, Posterior, shown
 from aeframe.prob import Model
 from aeframe.prob.simulate import Draws
 from aeframe.prob.unconstrain import Block, Unconstrained, Vector, unconstrain
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 
 @dataclass(frozen=True)
-class Start:
+class Start(Structure):
     """How one start ended: log joint, steps, largest gradient entry, and in SciPy's words."""
 
     log_prob: float
@@ -60,9 +65,19 @@ class PointPosterior(Posterior):
         """The same values ``n`` times."""
         return {k: np.repeat(v[None], n, axis=0) for k, v in self.values.items()}
 
-    def rows(self) -> list[tuple[str, str]]:
-        """Sites, then parameters."""
-        return [(k, shown(v)) for k, v in (self.values | self.parameters).items()]
+    def table(self) -> Table:
+        """The values of sites, then of parameters."""
+        table = plain_table("", "site", "value")
+        for name, value in (self.values | self.parameters).items():
+            table.add_row(name, shown(value))
+        return table
+
+    def diagnose(self) -> Diagnosis:
+        """Whether the search converged."""
+        best = max(self.starts, key=lambda s: s.log_prob)
+        words = "the search converged" if best.converged else "The search did not converge"
+        fix = "See `report()`; raise `steps` or `restarts`, or give priors that hold it."
+        return Diagnosis((Check("convergence", best.gradient, best.converged, words, fix),))
 
     def report(self) -> str:
         """A table of the starts: where each ended, and whether it converged."""
