@@ -10,12 +10,14 @@ from scipy.optimize import minimize
 
 from aeframe.backends import Program, to_numpy
 from aeframe.core.errors import ArgumentError, FitError
+from aeframe.core.structure import Structure
 from aeframe.core.summary import plain_table, render
+from aeframe.infer.diagnosis import Check
 from aeframe.prob.unconstrain import Block, Unconstrained, Vector
 
 
 @dataclass(frozen=True)
-class Start:
+class Start(Structure):
     """How one start ended: log density, steps, largest gradient entry, and in SciPy's words."""
 
     log_prob: float
@@ -96,6 +98,14 @@ class Climb:
         flat = slope <= 1e-4 * max(1.0, abs(log_prob))
         start = Start(log_prob, int(done.nit), slope, bool(done.success and flat), done.message)
         return start, done.x
+
+
+def convergence(starts: Sequence[Start]) -> Check:
+    """Whether the best start converged."""
+    best = max(starts, key=lambda s: s.log_prob)
+    words = "the search converged" if best.converged else "The search did not converge"
+    fix = "See `report()`; raise `steps` or `restarts`, or give priors that hold it."
+    return Check("convergence", best.gradient, best.converged, words, fix)
 
 
 def report(starts: Sequence[Start]) -> str:

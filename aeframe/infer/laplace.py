@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
 from aeframe.core.grad import grad, vjp
-from aeframe.infer.climb import Climb, Start, report
-from aeframe.infer.posterior import Inference, Posterior, shown
+from aeframe.infer.climb import Climb, Start, convergence, report
+from aeframe.infer.diagnosis import Check
+from aeframe.infer.posterior import Inference, Posterior
+from aeframe.infer.table import Statistics
 from aeframe.prob import Model
 from aeframe.prob.programs import cached
 from aeframe.prob.simulate import Draws
@@ -83,9 +85,17 @@ class LaplacePosterior(Posterior):
         variance = np.einsum("ij,jk,ik->i", j, self.covariance, j)
         return np.sqrt(variance).reshape(self.values[site].shape)
 
-    def rows(self) -> list[tuple[str, str]]:
-        """Every site at the mode, and its standard deviation."""
-        return [(k, f"{shown(v)} ± {shown(self.sd(k))}") for k, v in self.values.items()]
+    def statistics(self) -> Statistics:
+        """Site → mode and standard deviation (by the delta method), computed sites too."""
+        return {k: {"mode": v, "sd": self.sd(k)} for k, v in self.values.items()}
+
+    def checks(self) -> Iterator[Check]:
+        """Whether the search converged, and to a mode."""
+        yield convergence(self.starts)
+        well = self.repaired == 0
+        words = "every direction has curvature" if well else "This point is no mode"
+        fix = f"{self.repaired} directions were repaired: give them a proper prior, or use NUTS."
+        yield Check("curvature", self.repaired, well, words, fix)
 
     def report(self) -> str:
         """A table of the starts: where each ended, and whether it converged."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeframe.infer.climb import Climb, Start, report
+from aeframe.core.summary import plain_table
+from aeframe.infer.climb import Climb, Start, convergence, report
+from aeframe.infer.diagnosis import Check
 from aeframe.infer.posterior import Inference, Posterior, shown
 from aeframe.prob import Model
 from aeframe.prob.simulate import Draws
 from aeframe.prob.unconstrain import unconstrain
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,16 @@ class PointPosterior(Posterior):
         """The same values ``n`` times."""
         return {k: np.repeat(v[None], n, axis=0) for k, v in self.values.items()}
 
-    def rows(self) -> list[tuple[str, str]]:
-        """Sites, then parameters."""
-        return [(k, shown(v)) for k, v in (self.values | self.parameters).items()]
+    def table(self) -> Table:
+        """The values of sites, then of parameters."""
+        table = plain_table("", "site", "value")
+        for name, value in (self.values | self.parameters).items():
+            table.add_row(name, shown(value))
+        return table
+
+    def checks(self) -> Iterator[Check]:
+        """Whether the search converged."""
+        yield convergence(self.starts)
 
     def report(self) -> str:
         """A table of the starts: where each ended, and whether it converged."""

@@ -66,11 +66,18 @@ def log_density(graph: Graph, values: Mapping[str, Variable]) -> Variable:
     realized = realize(graph, values)
     nodes = [n for n in sites_of(graph.results).values() if n.op.kind in ("random", "observed")]
     factors = _factors(nodes, realized)
-    return at.stack(factors).sum() if factors else at.zeros((), dtype="float64")
+    return at.stack([f.sum() for f in factors]).sum() if factors else at.zeros((), dtype="float64")
+
+
+def log_likelihoods(graph: Graph, values: Mapping[str, Variable]) -> dict[str, Variable]:
+    """Observed site → the log density of each of its entries, given values of the free sites."""
+    nodes = [n for n in sites_of(graph.results).values() if n.op.kind == "observed"]
+    factors = _factors(nodes, realize(graph, values))
+    return {n.op.name: f for n, f in zip(nodes, factors, strict=True)}
 
 
 def _factors(nodes: list[Apply], realized: Mapping[Variable, Variable]) -> list[Variable]:
-    """Each site's log density, summed over its entries."""
+    """Each site's log density, for each of its draws."""
     direct = {n: found for n in nodes if (found := parts(n.inputs[0])) is not None}
     given = iter(replay([v for _, arguments in direct.values() for v in arguments], realized))
     parameters = {n: [next(given) for _ in arguments] for n, (_, arguments) in direct.items()}
@@ -91,7 +98,7 @@ def _factors(nodes: list[Apply], realized: Mapping[Variable, Variable]) -> list[
 def _direct(node: Apply, op: Family, arguments: list[Variable], value: Variable) -> Variable:
     """The density of a draw that is a random variable itself."""
     try:
-        return LeafDensityOp(op)(value, *arguments).sum()
+        return LeafDensityOp(op)(value, *arguments)
     except NotImplementedError as error:
         raise _no_density(node, str(op.name)) from error
 
@@ -114,7 +121,7 @@ def _derived(node: Apply, draw: Variable, value: Variable) -> Variable:
         raise _no_density(node, str(getattr(draw.owner, "op", draw))) from error
     back = {new: old for old, new in stand_ins.items()}
     (factor,) = replay([found[plain]], {**back, seen: value}, without_checks)
-    return factor.sum()
+    return factor
 
 
 def _no_density(node: Apply, got: str) -> DensityError:

@@ -19,7 +19,7 @@ from aeframe.core.module import Module, graph_method, is_array
 from aeframe.core.supports import Real
 from aeframe.core.trace import current_trace
 from aeframe.distributions import Distribution
-from aeframe.distributions.base import as_float
+from aeframe.distributions.base import as_parameter
 from aeframe.prob.density import free_sites, log_density
 from aeframe.prob.observe import Observe, numbers
 from aeframe.prob.plates import Plate, as_dims, declare, declared_shape, require_dims
@@ -122,7 +122,7 @@ class Model(Module):
         advanced, draw = distribution.draw(self.random_state.read(), size)
         require_dims(full, names, draw)
         self.random_state.write(advanced)
-        arguments = [as_float(full, a) for a in distribution.support_arguments()]
+        arguments = [as_parameter(full, a) for a in distribution.support_arguments()]
         return record(SiteOp(full, "random", distribution.support, names)(draw, *arguments))
 
     def deterministic(

@@ -41,7 +41,8 @@ def test_gaussian_models_are_exact(backend, jacobian):
     exact = np.sqrt(np.einsum("ij,jk,ik->i", design, covariance, design))
     np.testing.assert_allclose(sd, exact, atol=1e-8)
     assert posterior.repaired == 0
-    assert "±" in posterior.summary()
+    assert posterior.diagnose().good
+    assert "mode" in posterior.summary()
 
 
 def test_draws_have_the_moments_and_the_seed_decides():
@@ -90,6 +91,7 @@ def test_a_point_that_is_no_mode_is_repaired_loudly():
     with pytest.warns(UserWarning, match="not positive definite"):
         posterior = model.fit(inference=AtZero())
     assert posterior.repaired == 1
+    assert not posterior.diagnose()["curvature"].good
     assert np.all(np.linalg.eigvalsh(posterior.covariance) > 0)
 
 

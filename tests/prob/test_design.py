@@ -26,7 +26,7 @@ def design(formula, frame=FRAME):
 
 def test_columns_are_those_of_the_formula():
     made = design("y ~ x + kind")
-    x, offset, trials = made.arrays()
+    x, offset, _ = made.arrays()
     expected = np.c_[FRAME["x"], FRAME["kind"] == "b", FRAME["kind"] == "c"]
     np.testing.assert_allclose(x, expected)
     assert made.names == ["x", "kind[b]", "kind[c]"]
@@ -55,7 +55,9 @@ def test_group_effects_are_places_and_weights(rows):
     codes = {"u": 0.3, "v": -1.0, "w": 2.0}
     effects = np.array(list(codes.values()))
     exact = new["county"].map(codes)
-    one, at_x = [(effects[i] * w).sum(axis=1) for i, w in zip(groups[:4:2], groups[1:4:2])]
+    one, at_x = [
+        (effects[i] * w).sum(axis=1) for i, w in zip(groups[:4:2], groups[1:4:2], strict=True)
+    ]
     np.testing.assert_allclose(one, exact)
     np.testing.assert_allclose(at_x, exact * new["x"])
     assert made.groups["1|county"] == ["u", "v", "w"]
