@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from aeframe.infer import MAP as MAP
     from aeframe.infer import Enumeration as Enumeration
     from aeframe.infer import Laplace as Laplace
+    from aeframe.prob import LinearModel as LinearModel
     from aeframe.prob import Model as Model
     from aeframe.train import AUC as AUC
     from aeframe.train import F1 as F1
@@ -175,6 +176,7 @@ _HOMES = {
     "Enumeration": "infer",
     "Laplace": "infer",
     "MAP": "infer",
+    "LinearModel": "prob",
     "Model": "prob",
 }
 
