@@ -102,7 +102,7 @@ def space() -> Iterator[tuple[str, list[tuple[str, int]], Graph]]:
     yield automl.key(start), *todo[0]
     for lineage, graph in todo:  # grows while it is read: breadth first
         for rule, place, _ in automl.places(graph, rules):
-            grown, _ = automl.Grow(rule, place)(graph)
+            grown = automl.Grow(rule, place).structure(graph)
             name = automl.key(grown)
             if name not in seen and is_within(grown):
                 seen.add(name)
