@@ -100,8 +100,10 @@ class AutoMLResult:
         Those that were trained, by number.
     trace
         (epochs trained in all, number of the best candidate), each time the best one changed.
-    epochs
-        Trained in all.
+    epochs, budget
+        Trained in all, and what there was to spend.
+    exhausted
+        Whether the search ended since rules led to no model that was not seen.
     """
 
     model: Module
@@ -109,6 +111,8 @@ class AutoMLResult:
     candidates: tuple[Candidate, ...]
     trace: tuple[tuple[int, int], ...]
     epochs: int
+    budget: int
+    exhausted: bool
 
     @property
     def lineage(self) -> tuple[tuple[str, int], ...]:
@@ -122,7 +126,17 @@ class AutoMLResult:
             parent = "" if c.parent is None else str(c.parent)
             row = f"{c.number}", parent, c.change(), str(len(c.curve)), f"{c.parameters:,}"
             table.add_row(*row, f"{c.score:.4f}")
-        return render(table, width=120)
+        return f"{render(table, width=120)}\n\n{self.ending()}"
+
+    def ending(self) -> str:
+        """Why the search ended, in a sentence."""
+        left = self.budget - self.epochs
+        unspent = f"{left} of {self.budget} epochs were not spent"
+        if self.exhausted:
+            return f"The rules lead to no other model within bounds; {unspent}."
+        if left:
+            return f"The budget is spent: {unspent}, too few for the next heat."
+        return f"The budget of {self.budget} epochs is spent."
 
     __repr__ = __str__
 
