@@ -225,12 +225,13 @@ def require_alternatives(rules: Sequence[Rule | str]) -> tuple[Rule, ...]:
     ArgumentError
         When there are none, or one is of another kind.
     """
-    found = tuple(find_rule(r) if isinstance(r, str) else r for r in rules)
+    several = isinstance(rules, Sequence) and not isinstance(rules, str)
+    found = tuple(find_rule(r) if isinstance(r, str) else r for r in rules) if several else ()
     wrong = [r for r in found if not isinstance(r, Alternative)]
     if wrong or not found:
         raise ArgumentError(
             "a search takes Alternatives",
-            expected="automl.RULES, or some of them",
-            got=repr(wrong[0]) if wrong else "none",
+            expected="automl.RULES, or a tuple of some of them",
+            got=repr(wrong[0] if wrong else rules),
         )
     return found

@@ -27,13 +27,9 @@ class Memory:
     def claim(self, identity: dict[str, Any]) -> None:
         """Write what this is a search for, or compare with what is there."""
         assert self.folder is not None
-        path, curves = self.folder / "search.json", self.folder / CURVES
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            known = json.loads(path.read_text()) if path.exists() else None
-            self.curves = json.loads(curves.read_text()) if curves.exists() else {}
-        except (OSError, ValueError) as error:
-            raise FileError(f"the folder cannot be used: {error}", path=str(path)) from error
+        path = self.folder / "search.json"
+        known = _read(path)
+        self.curves = _read(self.folder / CURVES) or {}
         if known is None:
             write_atomically(path, json.dumps(identity).encode())
         elif known != identity:
@@ -74,3 +70,12 @@ class Memory:
             between = kept.get(number, (0, 0))
             if between is None or between[0] < epochs < between[1]:
                 path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Any:
+    """What a file of the folder says; none if there is no such file yet."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return json.loads(path.read_text()) if path.exists() else None
+    except (OSError, ValueError) as error:
+        raise FileError(f"the folder cannot be used: {error}", path=str(path)) from error

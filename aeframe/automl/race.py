@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -130,8 +131,12 @@ class Race:
     def _moves(self, name: str, graph: Graph) -> list[Move]:
         """What can be done with a structure; looked for once."""
         if name not in self.moves:
-            found = places(graph, self.search.rules)
-            self.moves[name] = [Move(rule.name, i, place.path) for rule, i, place in found]
+            found = list(places(graph, self.search.rules))
+            often = Counter((rule.name, place.path) for rule, _, place in found)
+            self.moves[name] = [
+                Move(rule.name, i, f"{at.path} [{i}]" if often[rule.name, at.path] > 1 else at.path)
+                for rule, i, at in found
+            ]
         return self.moves[name]
 
     def _grown(self, name: str, graph: Graph, move: Move) -> tuple[Graph, str] | None:

@@ -16,7 +16,10 @@ from aeframe.core.summary import plain_table, render
 
 @dataclass(frozen=True)
 class Move:
-    """One rule applied at one place: its number among the rule's places, and its path."""
+    """One rule applied at one place: its number among the rule's places, and its path.
+
+    Where several places of the rule share the path, the number follows it.
+    """
 
     rule: str
     place: int
@@ -131,11 +134,11 @@ class AutoMLResult:
     def ending(self) -> str:
         """Why the search ended, in a sentence."""
         left = self.budget - self.epochs
-        unspent = f"{left} of {self.budget} epochs were not spent"
         if self.exhausted:
-            return f"The rules lead to no other model within bounds; {unspent}."
+            unspent = f"{left} of {self.budget} epochs were not spent"
+            return f"The rules lead to no other model within bounds: {unspent}."
         if left:
-            return f"The budget is spent: {unspent}, too few for the next heat."
+            return f"{left} of {self.budget} epochs are left, too few for what comes next."
         return f"The budget of {self.budget} epochs is spent."
 
     __repr__ = __str__

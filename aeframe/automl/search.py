@@ -127,6 +127,8 @@ class AutoML:
             )
         if within is not None and not callable(within):
             raise ArgumentError("`within` is a function of a graph", got=repr(within))
+        if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs == 0):
+            raise ArgumentError("`jobs` is an integer", expected="jobs=2", got=repr(jobs))
         self.within = within or (lambda graph: True)
         self.folder = None if folder is None else Path(folder)
         self.seed, self.jobs, self.backend = count("seed", seed, 0), jobs, backend
@@ -189,6 +191,13 @@ class AutoML:
                 )
             arrays, valid = [a[:first] for a in arrays], [a[first:] for a in arrays]
         else:
+            if not isinstance(given, tuple | list) or len(given) != len(arrays):
+                raise ArgumentError(
+                    "`validation_data` is what `fit` takes: inputs and target",
+                    expected=f"{len(arrays)} arrays",
+                    got=f"{len(given)} arrays" if isinstance(given, tuple | list) else "one array",
+                    fix="validation_data=(x_valid, y_valid)",
+                )
             valid = _arrays(given, self.model.find_dtype())
         model = twin(self.model)
         if not any(isinstance(p, Training) for p in model.passes):
