@@ -62,18 +62,25 @@ class Race:
             group = self._group()
         self.exhausted = not group
         self.limit = self.search.budget
-        finalists, left = list[Candidate](), self.limit - self.spent
-        for c in self._leaders():
-            cost = self.search.full - len(c.curve)
+        entrants = self._leaders()[: self.search.factor * self.search.finalists]
+        for goal in (self.search.halfway, self.search.full):
+            self.heat(self._affordable(entrants, goal), goal, bar)
+            entrants.sort(key=_by_score)
+
+    def _affordable(self, group: Sequence[Candidate], goal: int) -> list[Candidate]:
+        """Those of the group that the budget allows to train until ``goal``, the first first."""
+        found, left = list[Candidate](), self.limit - self.spent
+        for c in group:
+            cost = goal - len(c.curve)
             if 0 < cost <= left:
-                finalists.append(c)
+                found.append(c)
                 left -= cost
-        self.heat(finalists, self.search.full, bar)
+        return found
 
     def _leaders(self) -> list[Candidate]:
         """The best so far, whose weights are kept: parents to be, and finalists."""
         trained = sorted((c for c in self.candidates if c.curve), key=_by_score)
-        return trained[: max(self.search.children, self.search.finalists)]
+        return trained[: max(self.search.children, self.search.factor * self.search.finalists)]
 
     def _forget(self) -> None:
         """Let go of weights that nothing goes on from: who is no leader now never is again."""

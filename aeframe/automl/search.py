@@ -55,8 +55,9 @@ class AutoML:
     moves
         The most rules that lead to a child at once.
     finalists, full
-        How many of the best are trained in full at least, as many as the budget allows; and how
-        many epochs that is, by default what half of the budget is enough for.
+        How many are trained in full at least, as many as the budget allows; and how many epochs
+        that is, by default so many that the finals take half of the budget. They are the best of
+        ``factor`` times as many, trained for ``full / factor`` epochs.
     within
         ``within(graph)`` says whether a model is one to consider.
     folder
@@ -93,7 +94,7 @@ class AutoML:
         rung: int = 2,
         factor: int = 3,
         moves: int = 3,
-        finalists: int = 3,
+        finalists: int = 2,
         full: int | None = None,
         within: Callable[[Graph], bool] | None = None,
         folder: str | os.PathLike[str] | None = None,
@@ -115,7 +116,7 @@ class AutoML:
         self.factor = count("factor", factor, 2)
         self.rung, self.moves = count("rung", rung), count("moves", moves)
         self.finalists = count("finalists", finalists)
-        share = max(self.rung, self.budget // (2 * self.finalists))
+        share = max(self.rung, self.budget // (3 * self.finalists))
         self.full = share if full is None else count("full", full, self.rung)
         least = self.rung + self.reserve
         if least > self.budget:
@@ -135,8 +136,14 @@ class AutoML:
 
     @property
     def reserve(self) -> int:
-        """The epochs that are kept back to train the finalists in full."""
-        return self.finalists * (self.full - self.rung)
+        """The epochs that are kept back for the finals: what they can take at most."""
+        half = self.halfway - self.rung
+        return self.finalists * (self.factor * half + self.full - self.halfway)
+
+    @property
+    def halfway(self) -> int:
+        """The epochs after which finalists are chosen."""
+        return max(self.rung, self.full // self.factor)
 
     def fit(
         self,
