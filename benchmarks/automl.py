@@ -10,9 +10,9 @@ below, three times from scratch, and keeps the mean validation NLL of each epoch
 with its own seeds, and pays for every epoch; the table is not known to it. It has *reached* the
 top when its incumbent, the candidate of the lowest score so far, is a network whose NLL
 in the table, after the last epoch, is among the lowest 5%. Where a search *ends* is the network
-that it returns for a budget, the best of those that it trained in full. Random search draws networks of the
-table, pays the full training of one seed for each, and is told the table's NLL: by expectation
-(N + 1) / (K + 1) draws for K of N.
+that it returns for a budget, the best of those that it trained in full. Random search draws
+networks of the table, pays the full training of one seed for each, and is told the table's NLL: by
+expectation (N + 1) / (K + 1) draws for K of N.
 
 The search was made with an eye on the seeds below 10 and from 100 on, its figures are of 10 to 19.
 
