@@ -166,9 +166,10 @@ def test_within_bounds_the_models(tmp_path):
 FINALS = {"finalists": 2, "full": 6}
 
 
+@pytest.mark.slow
 def test_the_winner_is_the_best_of_those_trained_in_full():
-    result = search(30, **FINALS).fit(*data(), progress=False)
-    assert result.epochs == sum(len(c.curve) for c in result.candidates) <= 30
+    result = search(22, **FINALS).fit(*data(), progress=False)
+    assert result.epochs == sum(len(c.curve) for c in result.candidates) <= 22
     full = [c for c in result.candidates if len(c.curve) == 6]
     assert len(full) >= 2 and len(result.candidates) > 4
     assert result.best == min(full, key=lambda c: c.score)
@@ -210,11 +211,11 @@ def test_places_of_one_path_are_told_apart():
         def __call__(self, x):
             return self.out(nn.relu(self.b(nn.relu(self.a(x)))))
 
-    rules = ("deeper", "wider", "learning rate up")
-    result = search(30, model=Two(), rules=rules, children=6).fit(*data(), progress=False)
+    model = Two().with_pass(automl.Training())
+    rules = ("deeper", "learning rate up")
+    result = search(5, model=model, rules=rules, children=3).fit(*data(), progress=False)
     shown = {str(m) for c in result.candidates for m in c.moves}
-    assert {"wider @ b", "wider @ out", "learning rate up @ training"} <= shown
-    assert shown & {"deeper @ Two [0]", "deeper @ Two [1]"}
+    assert {"learning rate up @ training", "deeper @ Two [0]", "deeper @ Two [1]"} == shown
     assert all(m in " ".join(str(result).split()) for m in shown)
 
 
