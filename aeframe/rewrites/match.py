@@ -6,7 +6,7 @@ variable; in an e-graph several may.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -31,6 +31,9 @@ from aeframe.rewrites.pattern import (
     Var,
     variables,
 )
+
+
+Match = tuple[Apply, Bindings]
 
 
 class View:
@@ -100,10 +103,16 @@ def node_solutions(
 
 
 def alike(
-    left: Every, nodes: Iterable[Apply], view: View = PLAIN
+    left: Every,
+    nodes: Iterable[Apply],
+    view: View = PLAIN,
+    needs: Callable[[Variable, Variable], bool] = lambda a, b: False,
 ) -> Iterator[tuple[list[Apply], Bindings]]:
-    """The groups of two or more ``nodes`` that differ only as ``left`` says, and what is bound."""
-    groups: dict[Hashable, dict[Variable, tuple[Apply, Bindings]]] = {}
+    """The groups of two or more ``nodes`` that differ only as ``left`` says, and what is bound.
+
+    Those are apart of which one ``needs`` the other's input: they cannot be computed together.
+    """
+    groups: dict[Hashable, dict[Variable, Match]] = {}
     own = own_sizes(left)
     for node in nodes:
         for bound in node_solutions(left.body, node, {}, view):
@@ -113,9 +122,26 @@ def alike(
             key = (*sorted(same.items(), key=_name), *sorted(sizes.items()), *dtypes)
             groups.setdefault(key, {}).setdefault(view.find(node.outputs[0]), (node, bound))
     for group in groups.values():
-        if len(group) > 1:
-            roots, bounds = zip(*group.values(), strict=True)
-            yield list(roots), _together(bounds, left, own)
+        for found in _independent(group.values(), left, needs):
+            if len(found) > 1:
+                roots, bounds = zip(*found, strict=True)
+                yield list(roots), _together(bounds, left, own)
+
+
+def _independent(
+    found: Iterable[Match], left: Every, needs: Callable[[Variable, Variable], bool]
+) -> list[list[Match]]:
+    """Matches in groups within which none needs what differs in another."""
+    groups: list[list[Match]] = []
+    for one in found:
+        for group in groups:
+            pairs = ((one[1][k], other[1][k]) for other in group for k in left.differ)
+            if not any(a is not b and (needs(a, b) or needs(b, a)) for a, b in pairs):
+                group.append(one)
+                break
+        else:
+            groups.append([one])
+    return groups
 
 
 def own_sizes(left: Every) -> set[str]:

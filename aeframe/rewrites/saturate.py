@@ -30,6 +30,7 @@ from aeframe.rewrites.pattern import (
     names_of,
 )
 from aeframe.rewrites.rule import Alternative, Rule
+from aeframe.rewrites.split import Needs
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,8 @@ class _Saturation:
     def search(self) -> tuple[list[tuple[Rule, list[Apply], Bindings]], bool]:
         """What the rules match where something changed, and whether one was put off."""
         near, now = self.egraph.reach(self.reach), self.state.iterations
+        if now < self.limits.several:
+            self.needs = Needs(self.egraph.classes(), self.egraph.inputs)
         found: list[tuple[Rule, list[Apply], Bindings]] = []
         put_off = False
         for i, rule in enumerate(self.rules):
@@ -238,7 +241,7 @@ class _Saturation:
         """The groups of Applies that a rule with several roots takes together."""
         # not those that the rule itself made
         nodes = (n for n in self.candidates(left.body.term) if self.origin.get(n) != rule.name)
-        for roots, bound in alike(left, nodes, self.egraph):
+        for roots, bound in alike(left, nodes, self.egraph, self.needs):
             if holds(rule.where, names_of(bound)):
                 yield roots, bound
 
