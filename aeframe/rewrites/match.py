@@ -6,7 +6,7 @@ variable; in an e-graph several may.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -122,26 +122,30 @@ def alike(
             key = (*sorted(same.items(), key=_name), *sorted(sizes.items()), *dtypes)
             groups.setdefault(key, {}).setdefault(view.find(node.outputs[0]), (node, bound))
     for group in groups.values():
-        for found in _independent(group.values(), left, needs):
-            if len(found) > 1:
-                roots, bounds = zip(*found, strict=True)
-                yield list(roots), _together(bounds, left, own)
+        for found in _independent(group, left, needs):
+            roots, bounds = zip(*found, strict=True)
+            yield list(roots), _together(bounds, left, own)
 
 
 def _independent(
-    found: Iterable[Match], left: Every, needs: Callable[[Variable, Variable], bool]
-) -> list[list[Match]]:
-    """Matches in groups within which none needs what differs in another."""
-    groups: list[list[Match]] = []
-    for one in found:
+    found: Mapping[Variable, Match], left: Every, needs: Callable[[Variable, Variable], bool]
+) -> Iterator[list[Match]]:
+    """Groups of two or more matches within which none needs another one, or its input."""
+
+    def apart(out: Variable, other: Variable) -> bool:
+        inputs = [found[other][1][name] for name in left.differ]
+        own = [found[out][1][name] for name in left.differ]
+        return any(needs(v, w) for v in own for w in (other, *inputs) if v is not w)
+
+    groups: list[list[Variable]] = []
+    for out in found:
         for group in groups:
-            pairs = ((one[1][k], other[1][k]) for other in group for k in left.differ)
-            if not any(a is not b and (needs(a, b) or needs(b, a)) for a, b in pairs):
-                group.append(one)
+            if not any(apart(out, other) or apart(other, out) for other in group):
+                group.append(out)
                 break
         else:
-            groups.append([one])
-    return groups
+            groups.append([out])
+    return ([found[out] for out in group] for group in groups if len(group) > 1)
 
 
 def own_sizes(left: Every) -> set[str]:

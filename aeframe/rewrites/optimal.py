@@ -40,10 +40,11 @@ class OptimalExtraction(Extraction):
         start = GreedyExtraction()(problem)
         found, until = dict(start), time.perf_counter() + self.seconds
         for part in sorted(parts(problem), key=lambda part: len(part.makers)):
-            found |= _Program(problem, part).solve(until, self.gap) or {}
-        if problem.order(found) is None:
-            return start
-        return found if problem.cost(found) <= problem.cost(start) else start
+            program = _Program(problem, part)
+            made = program.solve(start, until, self.gap)
+            if made and program.cost(made) < program.cost(start):
+                found |= made
+        return start if problem.order(found) is None else found
 
 
 class _Program:
@@ -57,6 +58,7 @@ class _Program:
         self.y = {v: len(self.nodes) + i for i, v in enumerate(self.classes)}
         self.least = np.zeros(len(self.nodes) + len(self.classes))
         self.least[[self.y[v] for v in part.needed if v in self.y]] = 1.0
+        self.most = np.ones(self.least.size)
         self.rows: list[Mapping[int, float]] = []  # Σ coefficient · variable ≥ bound
         self.bounds: list[float] = []
         for v in self.classes:
@@ -70,8 +72,12 @@ class _Program:
         self.rows.append(row)
         self.bounds.append(bound)
 
-    def solve(self, until: float, gap: float) -> dict[Variable, Apply] | None:
-        """The cheapest choice; ``None`` if the clock says ``until`` before there is one."""
+    def solve(self, start: Choice, until: float, gap: float) -> dict[Variable, Apply] | None:
+        """The cheapest choice; ``None`` if the clock says ``until`` before there is one.
+
+        From half of the time on what went round in a circle is given up, but for ``start``.
+        """
+        exact = (time.perf_counter() + until) / 2
         while (left := until - time.perf_counter()) > 0:
             x = self.solution(left, gap)
             if x is None:
@@ -81,6 +87,8 @@ class _Program:
             if not circle:
                 return choice
             self.forbid(circle)
+            if time.perf_counter() > exact:
+                self.most[[self.x[choice[v]] for v in circle if choice[v] is not start[v]]] = 0.0
         return None
 
     def solution(self, seconds: float, gap: float) -> NDArray[np.float64] | None:
@@ -91,7 +99,7 @@ class _Program:
         return milp(
             cost / (cost.max() or 1.0),
             integrality=whole,
-            bounds=Bounds(self.least, 1.0),
+            bounds=Bounds(self.least, self.most),
             constraints=self.constraints(),
             options={"time_limit": seconds, "mip_rel_gap": gap},
         ).x
@@ -105,6 +113,16 @@ class _Program:
 
     def choice(self, x: NDArray[np.float64]) -> dict[Variable, Apply]:
         return {v: max(self.makers[v], key=lambda m: x[self.x[m]]) for v in self.classes}
+
+    def cost(self, choice: Choice) -> float:
+        """Seconds of the Applies that what is needed takes of ``choice``."""
+        todo = [v for v in self.classes if self.least[self.y[v]]]
+        seen = set(todo)
+        for v in todo:
+            below = [d for d in self.problem.inputs(choice[v]) if d in self.y and d not in seen]
+            todo += below
+            seen.update(below)
+        return sum(self.problem.costs[node] for node in {choice[v] for v in todo})
 
     def circle(self, choice: Choice) -> list[Variable]:
         """Classes of which each needs the next one, and the last the first; none if there are."""

@@ -52,10 +52,10 @@ class Limits(Structure):
         for two, four, ... (Willsey et al. 2021, section 5.2).
     """
 
-    nodes: int = 20_000
+    nodes: int = 10_000
     iterations: int = 12
     seconds: float = 5.0
-    several: int = 3
+    several: int = 2
     matches: int = 2_000
 
     def __post_init__(self) -> None:
