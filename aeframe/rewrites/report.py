@@ -42,6 +42,9 @@ class Report:
         for s in self.steps:
             seconds = [_seconds(getattr(s, name)) for name in gains]
             table.add_row(s.rule, s.path, s.before, s.after, *seconds)
+        if gains and len(self.steps) > 1:
+            sums = [sum(getattr(s, name) or 0.0 for s in self.steps) for name in gains]
+            table.add_row("in all", "", "", "", *map(_seconds, sums))
         return render(table, width=120)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aesara.configdefaults import config
 from aesara.graph.basic import Apply, Variable
 
 from aeframe.core.arguments import count, is_number
@@ -159,6 +160,7 @@ class _Saturation:
         self.waits = dict.fromkeys(range(len(self.rules)), (0, 0))  # bans so far, iteration it ends
         self.origin: dict[Apply, str] = {}
 
+    @config.change_flags(traceback__limit=0)  # what rules make stands at no line of the user's
     def run(self, until: Callable[[EGraph, list[Variable]], bool]) -> Saturated:
         state, egraph = self.state, self.egraph
         while not state.stopped:

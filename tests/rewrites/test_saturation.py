@@ -1,5 +1,7 @@
 """The pass: what it chooses, in inference and in training, and what it says of it."""
 
+import re
+
 from math import prod
 
 import numpy as np
@@ -135,6 +137,18 @@ def test_the_report_says_which_limit_was_reached():
         (Limits(seconds=0.0), "limit of 0 s"),
     ):
         assert text in Saturation(RULES, Flops(), limits=limits)(graph)[1].note
+
+
+def test_gains_add_up_to_that_of_the_graph():
+    model = nn.Sequential(Net(), nn.relu, Net(), nn.Dense(16), nn.Dense(4))
+    model(X)
+    fast = optimized(model)
+    report = graph_of(fast, (x_symbol(),))[1].reports[-1]
+    before, after = re.findall(r"[\d.e+-]+", report.note)[:2]
+    gains = [s.predicted for s in report.steps if s.predicted is not None]
+    assert len(gains) > 1 and min(gains) >= 0
+    np.testing.assert_allclose(sum(gains) * 1e6, float(before) - float(after), rtol=2e-3)
+    assert str(report).count("in all") == 1
 
 
 def test_saved_with_its_lineage(tmp_path):
