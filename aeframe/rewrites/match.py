@@ -32,7 +32,6 @@ from aeframe.rewrites.pattern import (
     variables,
 )
 
-
 Match = tuple[Apply, Bindings]
 
 

@@ -127,7 +127,9 @@ def _reached(problem: Problem, needs: Needs) -> dict[Variable, Sequence[Apply]]:
 
 
 def _components(
-    index: Mapping[Variable, int], edges: Sequence[tuple[Variable, Variable]], directed: bool = False
+    index: Mapping[Variable, int],
+    edges: Sequence[tuple[Variable, Variable]],
+    directed: bool = False,
 ) -> NDArray[np.int32]:
     """The number of the component of each class."""
     places = np.array([(index[a], index[b]) for a, b in edges], np.int32).reshape(-1, 2).T

@@ -1,7 +1,6 @@
 """The pass: what it chooses, in inference and in training, and what it says of it."""
 
 import re
-
 from math import prod
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 import aeframe as ae
 from aeframe import nn
 from aeframe.core import typed_nodes
-from aeframe.core.errors import ArgumentError, RewriteError
+from aeframe.core.errors import ArgumentError, RewriteError, StateError, UnknownNameError
 from aeframe.core.structure import Structure
 from aeframe.nn.ops import DenseOp, LayerNormOp, ReluOp
 from aeframe.rewrites import (
@@ -273,3 +272,53 @@ def test_low_rank_corrections_are_merged():
     fast = model.with_pass(Saturation(RULES, Flops()))
     np.testing.assert_allclose(fast(x), before, rtol=1e-4, atol=1e-4)
     assert "layer of summed weights" in [s.rule for s in fast.explain().steps]
+
+
+def test_a_rule_with_several_roots_is_used_where_it_pays():
+    class Two(ae.Module):
+        dtype = "float32"
+
+        def __init__(self):
+            self.one, self.two = nn.Dense(256), nn.Dense(256)
+
+        def __call__(self, x):
+            return nn.tanh(self.one(x)) * self.two(x)
+
+    x = rng.normal(size=(64, 256)).astype("float32")
+    with ae.Backend("c"):
+        model = Two()
+        before = model(x)
+        rule = ae.rewrites.find_rule("layers with biases of one input")
+        found = model.optimize(rule)
+        np.testing.assert_allclose(found(x), before, rtol=1e-4, atol=1e-5)
+        assert {s.rule for s in found.explain().steps} <= {rule.name}
+        forced = model.with_pass(Saturation([rule], Likes("Slice", "Concat")))
+        forced(x)
+        assert [s.rule for s in forced.explain().steps] == [rule.name]
+
+
+OTHER = ae.Alternative("test: tanh for relu", term(ReluOp)(Var("a")), term(nn.ops.TanhOp)(Var("a")))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda m: m.optimize("layers of one inputs"), UnknownNameError, "layers of one input"),
+        (lambda m: m.optimize([OTHER]), ArgumentError, "each an argument"),
+        (lambda m: m.optimize(OTHER), ArgumentError, "with_pass"),
+        (lambda m: m.optimize(OTHER.name), ArgumentError, "Alternative"),
+        (lambda m: ae.backends.optimize(m.wide.w), ArgumentError, "takes a Module"),
+        (lambda m: m.optimize().explain(), StateError, "has not been called"),
+    ],
+    ids=["unknown name", "list", "alternative", "its name", "no module", "uncalled"],
+)
+def test_wrong_uses_of_optimize(make, error, says):
+    with pytest.raises(error, match=says):
+        make(Net())
+
+
+def test_rules_print_as_they_are_written():
+    assert str(OTHER) == "test: tanh for relu: Relu(a) → Tanh(a)"
+    several = repr(ae.rewrites.find_rule("layers of one input"))
+    wanted = "every layer(a, w) by w → parts of layer(a, Concat[axis=-1](*w)) along -1 by o"
+    assert several == f"layers of one input: {wanted}"
