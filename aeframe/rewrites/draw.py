@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,8 @@ class Box:
         if len(self.nodes) > 1:
             return f"⋮\n{len(self.nodes)} unchanged"
         (node,) = self.nodes
-        return f"{_short(op_text(node.op), 24)}\n{_short(shape_or_name(node.outputs[0]), 24)}"
+        values = re.sub(r"\b\w+=", "", op_text(node.op))
+        return f"{_short(values, 26)}\n{_short(shape_or_name(node.outputs[0]), 26)}"
 
 
 def draw(removed: Sequence[Apply], added: Sequence[Apply]) -> Any:
@@ -88,21 +90,19 @@ def _data(nodes: Sequence[Apply]) -> list[Apply]:
 
 def _boxes(nodes: Sequence[Apply], same: Counter[Any]) -> list[Box]:
     """The Applies with those that they take, inputs first; runs that are unchanged are one box."""
-    shown = _data(nodes)
+    own = set(nodes)
+    around = {v.owner for n in nodes if not same[_key(n)] for v in n.inputs if v.owner}
+    drawn = _data([*(around - own), *nodes])
     kept = set()
-    for node in shown:
-        if same[_key(node)]:
+    for node in reversed(drawn):  # a change is seen from there to the outputs
+        if node in own and same[_key(node)]:
             same[_key(node)] -= 1
             kept.add(node)
-    around = {n.outputs[0].owner: None for n in shown}
-    changed = [n for n in shown if n not in kept]
-    outside = _data([v.owner for n in changed for v in n.inputs if v.owner and v.owner not in around])
+    changed = {n for n in drawn if n in own and n not in kept}
     near = {v.owner for n in changed for v in n.inputs}
-    near |= {n for n in kept if any(v.owner in set(changed) for v in n.inputs)}
+    near |= {n for n in kept if any(v.owner in changed for v in n.inputs)}
     box: dict[Apply, Box] = {}
-    for node in [*(outside if changed else ()), *shown]:
-        if node in box:
-            continue
+    for node in drawn:
         below = list(dict.fromkeys(box[v.owner] for v in node.inputs if v.owner in box))
         hidden = node in kept and node not in near
         run = below[0] if len(below) == 1 else None
@@ -110,7 +110,7 @@ def _boxes(nodes: Sequence[Apply], same: Counter[Any]) -> list[Box]:
             run.nodes.append(node)
             box[node] = run
         else:
-            box[node] = Box([node], node in shown and node not in kept, below)
+            box[node] = Box([node], node in changed, below)
     return list(dict.fromkeys(box.values()))
 
 
@@ -120,9 +120,12 @@ def _layout(boxes: list[Box]) -> list[Box]:
     above: dict[Box, list[Box]] = {box: [] for box in boxes}
     for box in boxes:
         box.row = 1 + max((b.row for b in box.below), default=-1)
-        rows.setdefault(box.row, []).append(box)
         for b in box.below:
             above[b].append(box)
+    for box in boxes:
+        if not box.below and above[box]:
+            box.row = min(b.row for b in above[box]) - 1
+        rows.setdefault(box.row, []).append(box)
     neighbours: Mapping[Box, list[Box]] = {box: [*box.below, *above[box]] for box in boxes}
     for _ in range(4):
         for row in rows.values():

@@ -156,11 +156,11 @@ class _Story:
             todo = [left.popitem()[0]]
             place = set(todo)
             while todo:
-                near = {n for v in classes[todo.pop()] for n in touched[v] if n in left}
-                for node in near:
+                found = {n for v in classes[todo.pop()] for n in touched[v] if n in left}
+                for node in found:
                     del left[node]
-                place |= near
-                todo += near
+                place |= found
+                todo += found
             yield place
 
     def used(self) -> list[Event]:

@@ -168,7 +168,10 @@ def test_the_difference_is_drawn(tmp_path):
     fast(X)
     change = ae.diff(net, fast)
     assert change.removed and change.added and "linear layers" in str(change)
-    change.plot().savefig(tmp_path / "difference.png")
+    figure = change.plot()
+    before, after = ({t.get_text().split("\n")[0] for t in p.texts} for p in figure.axes)
+    assert before - {""} == {"Dense", "Relu"} and after - {""} == {"Fused(Dense, Relu)"}
+    figure.savefig(tmp_path / "difference.png")
     assert (tmp_path / "difference.png").stat().st_size > 2000
 
 
@@ -322,3 +325,14 @@ def test_rules_print_as_they_are_written():
     several = repr(ae.rewrites.find_rule("layers of one input"))
     wanted = "every layer(a, w) by w → parts of layer(a, Concat[axis=-1](*w)) along -1 by o"
     assert several == f"layers of one input: {wanted}"
+
+
+def test_runs_of_what_stays_are_one_box_in_a_picture():
+    tail = [nn.relu, nn.tanh] * 6
+    model = nn.Sequential(nn.tanh, nn.Dense(5), nn.Dense(4), *tail)
+    model(X)
+    fast = optimized(model)
+    fast(X)
+    for panel in ae.diff(model, fast).plot().axes:
+        texts = [t.get_text() for t in panel.texts if t.get_text()]
+        assert "Tanh" in texts[0] and "⋮" in texts[-1] and len(texts) < 6
