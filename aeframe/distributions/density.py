@@ -45,6 +45,13 @@ def times_log(x: Variable, y: Variable) -> Variable:
     return at.switch(nothing, 0.0, x * at.log(at.switch(nothing, 1.0, y)))
 
 
+def log_sum_exp(x: Variable) -> Variable:
+    """Log Σ exp(x) along the last axis; −∞ where all entries are."""
+    top = x.max(axis=-1, keepdims=True)
+    top = at.switch(at.isinf(top), 0.0, top)
+    return at.log(at.exp(x - top).sum(axis=-1)) + top[..., 0]
+
+
 def rayleigh(value: Variable, scale: Variable) -> Variable:
     """x/s² exp(−x²/2s²)."""
     x = at.switch(value > 0, value, 1.0)
