@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from aeframe.gp import GP as GP
     from aeframe.gp import KernelSearch as KernelSearch
     from aeframe.infer import MAP as MAP
+    from aeframe.infer import NUTS as NUTS
     from aeframe.infer import Enumeration as Enumeration
     from aeframe.prob import Model as Model
     from aeframe.train import AUC as AUC
@@ -109,6 +110,7 @@ _HOMES = {
     "KernelSearch": "gp",
     "Enumeration": "infer",
     "MAP": "infer",
+    "NUTS": "infer",
     "Model": "prob",
 }
 

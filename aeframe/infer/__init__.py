@@ -4,11 +4,13 @@ from aeframe.infer.diagnosis import Check, Diagnosis
 from aeframe.infer.enumeration import Enumeration, ExactPosterior
 from aeframe.infer.fit import choose, fit
 from aeframe.infer.maximum import MAP, PointPosterior, Start
+from aeframe.infer.nuts import NUTS
 from aeframe.infer.posterior import Inference, Posterior
 from aeframe.infer.sampled import SampledPosterior
 
 __all__ = [
     "MAP",
+    "NUTS",
     "Check",
     "Diagnosis",
     "Enumeration",

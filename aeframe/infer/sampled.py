@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,10 +28,13 @@ class SampledPosterior(Posterior):
         What the sampler tells of each draw, (chain, draw): ``diverging``, ``energy``,
         ``n_steps``, ``tree_depth``, ``reached_max_depth``, ``acceptance_rate``, ``lp`` (the log
         density on the unconstrained scale), ``step_size``; those that it has.
+    seconds
+        How long each part of the run took: ``compile``, ``warmup``, ``sampling``.
     """
 
     chains: dict[str, NDArray[Any]]
     stats: dict[str, NDArray[Any]]
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def draws(self, n: int, seed: int = 0) -> Draws:
         """``n`` of the draws of the free sites; none twice, unless there are fewer."""
