@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from aeframe.backends import to_numpy
 from aeframe.core.errors import ArgumentError, FitError
 from aeframe.infer.chains import Chains, make_kernel, run_chains
 from aeframe.infer.diagnosis import arviz
+from aeframe.infer.host import host_chains
 from aeframe.infer.posterior import Inference
 from aeframe.infer.sampled import SampledPosterior
 from aeframe.prob import Model
@@ -89,8 +91,7 @@ class NUTS(Inference):
             When no start has a finite density, or the chains drift off without end.
         """
         density = unconstrain(model, data)
-        starts = np.stack([self._start(model, density, c) for c in range(self.chains)])
-        found = self._sample(model, density, starts)
+        found = self._sample(model, density)
         rows = found.stats["u"]
         _require_proper(model, density, rows)
         values = density.space.constrain(rows.reshape(-1, density.size), density.arrays)
@@ -98,12 +99,12 @@ class NUTS(Inference):
         stats = {k: v for k, v in found.stats.items() if k != "u"}
         return SampledPosterior(model, tuple(data), self, "as asked", chains, stats, found.seconds)
 
-    def _sample(self, model: Model, density: Unconstrained, starts: Vector) -> Chains:
-        program, arrays = density.space.density, list(density.arrays)
+    def _sample(self, model: Model, density: Unconstrained) -> Chains:
+        start = partial(self._start, type(model).__name__, density)
         if density.space.backend.name != "jax":
-            from aeframe.infer.host import host_chains
-
-            return host_chains(self, density, starts)
+            return host_chains(self, density, start)
+        starts = np.stack([start(chain) for chain in range(self.chains)])
+        program, arrays = density.space.density, list(density.arrays)
         run, values = program.executable(starts[0], *arrays)
 
         def evaluate(u: Any, inputs: Any) -> Any:
@@ -116,7 +117,7 @@ class NUTS(Inference):
         )
         return run_chains(kernel, starts, self.seed, self.warmup, self.draws, (values, arrays))
 
-    def _start(self, model: Model, density: Unconstrained, chain: int) -> Vector:
+    def _start(self, model: str, density: Unconstrained, chain: int) -> Vector:
         """A place within ±2 where the density and its gradient are finite."""
         rng = np.random.default_rng([self.seed, chain])
         for _ in range(TRIES):
@@ -126,7 +127,7 @@ class NUTS(Inference):
                 return u
         raise FitError(
             "no start has a finite log density and gradient",
-            path=type(model).__name__,
+            path=model,
             got=f"{TRIES} tries for chain {chain}, the last at log density {float(log_prob)}",
             fix="check that the observations are possible under the model: "
             "`model.unconstrain(...).values(u)` shows the sites at a place",
