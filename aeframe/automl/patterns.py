@@ -32,7 +32,7 @@ from aeframe.nn.ops import (
     MaxPool2DOp,
     RMSNormOp,
 )
-from aeframe.rewrites import Bindings, Pattern, Prop, Var, build, match
+from aeframe.rewrites import Bindings, Pattern, Var, build, match
 
 PARTS = "@parts"
 Value = Callable[..., ArrayLike]
@@ -206,14 +206,3 @@ class Chain(Pattern):
 
 def _main(node: Apply) -> int | None:
     return next((i for op, i in THROUGH.items() if isinstance(node.op, op)), None)
-
-
-@dataclass(frozen=True)
-class Computed(Prop):
-    """A hyperparameter on the right: ``function`` of the one bound as ``name``."""
-
-    function: Callable[[Any], Any] = lambda value: value
-
-    def value(self, bound: Bindings) -> Any:
-        """``function`` of what was bound."""
-        return self.function(bound[self.name])

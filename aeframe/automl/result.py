@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from aesara.graph.basic import Variable
 
-from aeframe.core import Parameter, cells
+from aeframe.core.cells import count_parameters
 from aeframe.core.graph import Graph
 from aeframe.core.module import Module
 from aeframe.core.summary import plain_table, render
@@ -74,15 +73,11 @@ class Candidate:
     @property
     def parameters(self) -> int:
         """How many numbers it learns."""
-        return sum(_size(c) for c in cells(self.graph.outputs) if isinstance(c, Parameter))
+        return count_parameters(self.graph.outputs)
 
     def change(self) -> str:
         """What leads from its parent to it."""
         return ", ".join(map(str, self.moves[len(self.moves) - self.new :])) or "base"
-
-
-def _size(cell: Variable) -> int:
-    return int(np.prod(cell.type.shape, dtype=np.int64))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeframe import nn
-from aeframe.automl.patterns import Chain, Computed, Inserted, Made
+from aeframe.automl.patterns import Chain, Inserted, Made
 from aeframe.automl.training import TrainingOp
 from aeframe.nn.initializers import glorot_uniform, zeros
 from aeframe.nn.ops import (
@@ -29,7 +29,7 @@ from aeframe.nn.ops import (
     SiluOp,
     TanhOp,
 )
-from aeframe.rewrites import Alternative, Each, Prop, Rest, Rule, Var, term
+from aeframe.rewrites import Alternative, Computed, Each, Prop, Rest, Rule, Var, term
 
 Array = NDArray[Any]
 Rng = np.random.Generator

@@ -299,7 +299,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """The Module or Posterior in a file, built from classes that are already defined; runs no code of the file.
+    """The Module or Posterior in a file, built from classes that are already defined.
+
+    No code of the file is run.
 
     Raises
     ------

@@ -1,9 +1,11 @@
 """Inference: methods that turn a Model with observations into a Posterior."""
 
+from aeframe.infer.climb import Start
 from aeframe.infer.diagnosis import Check, Diagnosis
 from aeframe.infer.enumeration import Enumeration, ExactPosterior
 from aeframe.infer.fit import choose, fit
-from aeframe.infer.maximum import MAP, PointPosterior, Start
+from aeframe.infer.laplace import Laplace, LaplacePosterior
+from aeframe.infer.maximum import MAP, PointPosterior
 from aeframe.infer.nuts import NUTS
 from aeframe.infer.posterior import Inference, Posterior
 from aeframe.infer.sampled import SampledPosterior
@@ -16,6 +18,8 @@ __all__ = [
     "Enumeration",
     "ExactPosterior",
     "Inference",
+    "Laplace",
+    "LaplacePosterior",
     "PointPosterior",
     "Posterior",
     "SampledPosterior",

@@ -60,7 +60,7 @@ def statistics_table(found: Statistics, layout: Layout) -> Table:
     for column in columns:
         table.add_column(column, justify="right")
     for site, values in found.items():
-        shape = values["mean"].shape
+        shape = next(iter(values.values())).shape
         for index in list(np.ndindex(shape))[:SHOWN]:
             cells = [_number(name, values[name][index]) for name in columns]
             table.add_row(_entry(site, index, layout), *cells)
