@@ -52,12 +52,17 @@ class Kernel:
 
 
 def make_kernel(
-    evaluate: Callable[..., Sequence[Any]], target: float, depth: int, dense: bool
+    evaluate: Callable[..., Sequence[Any]],
+    target: float,
+    depth: int,
+    dense: bool,
+    vectorized: bool | None = None,
 ) -> Kernel:
     """The kernel for a density ``evaluate(u, inputs) -> (log density, gradient)``.
 
-    Its adaptation is Stan's, by blackjax: step size by dual averaging towards the acceptance
-    rate ``target``, the mass matrix, diagonal or ``dense``, from windows of draws.
+    By default it is vectorized over chains where the device is no CPU. Its adaptation is Stan's,
+    by blackjax: step size by dual averaging towards the acceptance rate ``target``, the mass
+    matrix, diagonal or ``dense``, from windows of draws.
     """
     import jax
     from blackjax.adaptation import window_adaptation
@@ -109,11 +114,12 @@ def make_kernel(
         kept = {k: jax.numpy.zeros((PIECE, *v.shape), v.dtype) for k, v in gives.items()}
         return jax.lax.fori_loop(0, count, body, (state, kept))
 
-    vectorized = jax.default_backend() != "cpu"
+    if vectorized is None:
+        vectorized = jax.default_backend() != "cpu"
     if vectorized:
-        each = jax.vmap(start, in_axes=(0, None)), jax.vmap(advance, in_axes=(0, 0, *[None] * 4))
-        return Kernel(jax.jit(each[0]), jax.jit(each[1]), True)
-    return Kernel(jax.jit(start), jax.jit(advance), False)
+        start = jax.vmap(start, in_axes=(0, None))
+        advance = jax.vmap(advance, in_axes=(0, 0, *[None] * 4))
+    return Kernel(jax.jit(start), jax.jit(advance), vectorized)
 
 
 @dataclass(frozen=True)
@@ -130,17 +136,21 @@ class Chains:
 def run_chains(
     kernel: Kernel, starts: Vector, seed: int, warmup: int, draws: int, inputs: Any
 ) -> Chains:
-    """Adapt and sample from ``starts`` (chain, size); the numbers depend on ``seed`` alone."""
+    """Adapt and sample from ``starts`` (chain, size); the numbers depend on ``seed`` alone.
+
+    An interrupt ends the run: what was sampled until then is returned, if there is any.
+    """
     import jax
 
-    keys = jax.random.split(jax.random.key(seed), len(starts))
+    inputs = jax.device_put(inputs)
+    root = jax.random.key(seed)
+    keys = jax.vmap(partial(jax.random.fold_in, root))(np.arange(len(starts)))
     rows = [(starts, keys)] if kernel.vectorized else list(zip(starts, keys, strict=True))
     clock = [time.perf_counter()]
     runs = [_Run(kernel, u, key, _schedule(warmup, draws), inputs) for u, key in rows]
     runs[0].compile()
     clock.append(time.perf_counter())
     stop = threading.Event()
-    found: list[list[dict[str, NDArray[Any]]]] = []
     with (
         progress_bar(len(starts) * (warmup + draws), "NUTS", "draw") as bar,
         ThreadPoolExecutor(min(len(runs), _cores())) as pool,
@@ -149,15 +159,23 @@ def run_chains(
             work = [pool.submit(run.steps, first, last, bar, stop) for run in runs]
             try:
                 wait(work)
-            except BaseException:
+            except KeyboardInterrupt:
                 stop.set()
-                raise
-            found.append([w.result() for w in work])
+                wait(work)
+                if last == warmup or min(len(w.result()["lp"].T) for w in work) < 1:
+                    raise
+            found = [w.result() for w in work]
             clock.append(time.perf_counter())
-    stats = {k: [part[k] for part in found[1]] for k in found[1][0]}
-    join = (lambda v: v[0]) if kernel.vectorized else np.stack
     seconds = dict(zip(("compile", "warmup", "sampling"), np.diff(clock).tolist(), strict=True))
-    return Chains({k: join(v) for k, v in stats.items()}, seconds)
+    return Chains(_together(found, kernel.vectorized), seconds)
+
+
+def _together(found: Sequence[dict[str, Any]], vectorized: bool) -> dict[str, NDArray[Any]]:
+    """What runs gave as arrays (chain, draw, ...); an interrupt leaves some shorter."""
+    if vectorized:
+        return found[0]
+    length = min(len(part["lp"]) for part in found)
+    return {k: np.stack([part[k][:length] for part in found]) for k in found[0]}
 
 
 class _Run:

@@ -38,6 +38,16 @@ class Layout:
     dims: Mapping[str, tuple[str, ...]]
     coords: Mapping[str, NDArray[Any]]
 
+    def entry(self, site: str, index: Sequence[int]) -> str:
+        """An entry of a site by its labels: ``effect[A, 0]``."""
+        if not index:
+            return site
+        labels = (
+            str(self.coords[dim][i]) if dim in self.coords else str(i)
+            for dim, i in zip(self.dims[site], index, strict=True)
+        )
+        return f"{site}[{', '.join(labels)}]"
+
     def dataset(self, arrays: Mapping[str, NDArray[Any]], leading: Sequence[str]) -> Dataset:
         """Arrays of sites as one xarray Dataset; ``leading`` names the axes before the sites'."""
         from xarray import Dataset

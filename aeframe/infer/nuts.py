@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -89,15 +90,24 @@ class NUTS(Inference):
             When a free site is discrete, or nothing is free.
         FitError
             When no start has a finite density, or the chains drift off without end.
+
+        Warns
+        -----
+        RuntimeWarning
+            When the run was interrupted: the posterior has the draws until then.
         """
         density = unconstrain(model, data)
         found = self._sample(model, density)
         rows = found.stats["u"]
         _require_proper(model, density, rows)
+        why = "as asked"
+        if rows.shape[1] < self.draws:
+            why = f"interrupted after {rows.shape[1]} of {self.draws} draws"
+            warnings.warn(f"NUTS was {why}: the posterior has these", RuntimeWarning, stacklevel=4)
         values = density.space.constrain(rows.reshape(-1, density.size), density.arrays)
         chains = {k: v.reshape(*rows.shape[:2], *v.shape[1:]) for k, v in values.items()}
         stats = {k: v for k, v in found.stats.items() if k != "u"}
-        return SampledPosterior(model, tuple(data), self, "as asked", chains, stats, found.seconds)
+        return SampledPosterior(model, tuple(data), self, why, chains, stats, found.seconds)
 
     def _sample(self, model: Model, density: Unconstrained) -> Chains:
         start = partial(self._start, type(model).__name__, density)
@@ -106,6 +116,7 @@ class NUTS(Inference):
         starts = np.stack([start(chain) for chain in range(self.chains)])
         program, arrays = density.space.density, list(density.arrays)
         run, values = program.executable(starts[0], *arrays)
+        run = getattr(run, "program", run)  # without what spreads data over a mesh
 
         def evaluate(u: Any, inputs: Any) -> Any:
             return run([], inputs[0], [u, *inputs[1]])[0]

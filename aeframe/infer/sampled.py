@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from aeframe.core.errors import ArgumentError
 from aeframe.infer.diagnosis import Check, diagnose_chains
 from aeframe.infer.posterior import Posterior
-from aeframe.infer.table import Statistics, statistics
+from aeframe.infer.table import SHOWN, Statistics, statistics, statistics_table
 from aeframe.prob.simulate import Draws
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class SampledPosterior(Posterior):
         """Mean, sd, quantiles, and how well the chains know the mean."""
         return statistics(self.chains, chains=True)
 
+    def table(self) -> Table:
+        """The statistics of the entries that are shown."""
+        return statistics_table(statistics(self.chains, chains=True, limit=SHOWN), self.layout)
+
     def checks(self) -> Iterator[Check]:
         """R-hat and ESS of the free sites; energy, divergences and tree depth of the sampler."""
-        return diagnose_chains({k: self.chains[k] for k in self.layout.free}, self.stats)
+        free = {k: self.chains[k] for k in self.layout.free}
+        return diagnose_chains(free, self.stats, self.layout)
