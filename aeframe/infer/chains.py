@@ -147,7 +147,8 @@ def run_chains(
     keys = jax.vmap(partial(jax.random.fold_in, root))(np.arange(len(starts)))
     rows = [(starts, keys)] if kernel.vectorized else list(zip(starts, keys, strict=True))
     clock = [time.perf_counter()]
-    runs = [_Run(kernel, u, key, _schedule(warmup, draws), inputs) for u, key in rows]
+    schedule = _schedule(warmup)
+    runs = [_Run(kernel, u, key, schedule, inputs) for u, key in rows]
     runs[0].compile()
     clock.append(time.perf_counter())
     stop = threading.Event()
@@ -183,7 +184,7 @@ class _Run:
 
     def __init__(self, kernel: Kernel, u: Any, key: Any, schedule: Schedule, inputs: Any) -> None:
         self.kernel, self.key, self.schedule, self.inputs = kernel, key, schedule, inputs
-        self.state = kernel.start(u, inputs)
+        self.state, self.count = kernel.start(u, inputs), 10
 
     def compile(self) -> None:
         """Run no step: what is long the first time is done."""
@@ -192,32 +193,33 @@ class _Run:
     def steps(self, first: int, last: int, bar: Any, stop: threading.Event) -> dict[str, Any]:
         """What the steps from ``first`` to ``last`` gave."""
         axis = 1 if self.kernel.vectorized else 0
-        parts, at, count = [self._advance(first, 0)], first, 10
+        parts, at = [self._advance(first, 0)], first
         while at < last and not stop.is_set():
-            count = min(count, last - at)
+            count = min(self.count, last - at)
             begun = time.perf_counter()
             parts.append(self._advance(at, count))
             at += count
             bar.update(count * (len(self.key) if self.kernel.vectorized else 1))
             pace = count / (time.perf_counter() - begun)
-            count = int(np.clip(pace * SECONDS, 1, PIECE))
+            self.count = int(np.clip(pace * SECONDS, 1, PIECE))
         return {k: np.concatenate([p[k] for p in parts], axis) for k in parts[0]}
 
     def _advance(self, at: int, count: int) -> dict[str, NDArray[Any]]:
-        stages = tuple(v[at : at + PIECE] for v in self.schedule)
+        row = min(at, len(self.schedule[0]) - PIECE)  # from there on there is no adaptation
+        stages = tuple(v[row : row + PIECE] for v in self.schedule)
         self.state, gave = self.kernel.advance(self.state, self.key, at, count, stages, self.inputs)
         index = np.s_[:, :count] if self.kernel.vectorized else np.s_[:count]
         return {k: np.asarray(v)[index] for k, v in gave.items()}
 
 
-def _schedule(warmup: int, draws: int) -> Schedule:
+def _schedule(warmup: int) -> Schedule:
     """For each step its phase, whether a window of adaptation closes, and whether adaptation ends.
 
-    There are ``PIECE`` steps more than are taken, so that each piece has as many.
+    A piece of sampling follows: each piece has ``PIECE`` steps to look at.
     """
     from blackjax.adaptation.window_adaptation import build_schedule
 
-    phases = np.full(warmup + draws + PIECE, SAMPLE)
+    phases = np.full(warmup + PIECE, SAMPLE)
     closes, ends = np.zeros(len(phases), dtype=bool), np.zeros(len(phases), dtype=bool)
     if warmup:
         plan = np.asarray(build_schedule(warmup))

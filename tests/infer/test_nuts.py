@@ -176,12 +176,12 @@ def test_fit_chooses_nuts_for_continuous_sites(monkeypatch):
 
 
 def test_the_schedule_is_as_long_as_the_run():
-    phases, closes, ends = _schedule(200, 100)
+    phases, closes, ends = _schedule(200)
     assert (phases[:200] < 2).all()
     assert (phases[200:] == 2).all()
     assert np.flatnonzero(ends).tolist() == [199]
     assert (phases[np.flatnonzero(closes)] == 1).all()
-    assert not _schedule(0, 10)[2].any()
+    assert not _schedule(0)[2].any()
 
 
 def test_all_chains_vectorized_are_the_chains_one_by_one(monkeypatch):
