@@ -52,7 +52,8 @@ class Layout:
         """Arrays of sites as one xarray Dataset; ``leading`` names the axes before the sites'."""
         from xarray import Dataset
 
-        found = {k: ((*leading, *self.dims[k]), v) for k, v in arrays.items()}
+        # a density has an entry for each draw, which may be a vector
+        found = {k: ((*leading, *self.dims[k])[: v.ndim], v) for k, v in arrays.items()}
         sizes = {d: n for dims, v in found.values() for d, n in zip(dims, v.shape, strict=True)}
         labels = {d: self.coords.get(d, np.arange(n)) for d, n in sizes.items()}
         # a prediction on new data has plates of other sizes, whose labels are not known

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aesara import tensor as at
 
 import aeframe as ae
 from aeframe.distributions import (
     Bernoulli,
     Flat,
+    Gamma,
     HalfCauchy,
     HalfFlat,
     HalfNormal,
     HalfStudentT,
+    MultivariateNormal,
     Normal,
     StudentT,
 )
@@ -117,6 +120,18 @@ class Blr(ae.Model):
         self.sample("y", Normal(x @ beta, sigma))
 
 
+class GaussianProcess(ae.Model):
+    """Eleven points of one function; ``sigma`` is a variance."""
+
+    def __call__(self, x):
+        rho = self.sample("rho", Gamma(25, 4))
+        alpha = self.sample("alpha", HalfNormal(2))
+        sigma = self.sample("sigma", HalfNormal(1))
+        apart = (x[:, None] - x[None, :]) / rho
+        covariance = alpha**2 * at.exp(-(apart**2) / 2) + sigma * np.eye(11)
+        self.sample("y", MultivariateNormal(np.zeros(11), covariance))
+
+
 def earnings(d, name):
     height, male, earn = (np.asarray(d[k], dtype=float) for k in ("height", "male", "earn"))
     y = {"earn_height": earn, "log10earn_height": np.log10(earn)}.get(name, np.log(earn))
@@ -194,6 +209,10 @@ def radon(d, name):
     return Radon().observe({"y": d["log_radon"]}), (np.asarray(d["county_idx"]) - 1, x)
 
 
+def gaussian_process(d, name):
+    return GaussianProcess().observe({"y": d["y"]}), (np.asarray(d["x"], dtype=float),)
+
+
 def blr(d, name):
     return Blr().observe({"y": d["y"]}), (np.asarray(d["X"], dtype=float),)
 
@@ -204,6 +223,7 @@ MAKERS = {
     "dogs": dogs,
     "earnings": earnings,
     "eight_schools": schools,
+    "gp_pois_regr": gaussian_process,
     "kidiq": kidiq,
     "kidiq_with_mom_work": kidiq,
     "mesquite": mesquite,
