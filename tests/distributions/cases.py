@@ -244,7 +244,7 @@ CASES = {
         lambda w, m, s: ae.Mixture(w, ae.Normal(m, s)),
         lambda w, m, s: Blend(w, [stats.norm(v, s) for v in m]),
         ([0.3, 0.2, 0.5], [-1.5, 0.0, 2.0], 0.7),
-        (-40.0,),
+        (-8.0,),
     ),
     "Mixture of counts": C(
         lambda w, r, n, p: ae.Mixture(w, [ae.Poisson(r), ae.Binomial(n, p)]),
