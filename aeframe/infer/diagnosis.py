@@ -84,10 +84,10 @@ def diagnose_chains(
     """The checks of Markov chains, site → (chain, draw, ...); of ``stats`` those it has."""
     # what never moves (the diagonal of a correlation matrix) has nothing to converge to
     moving = {
-        layout.entry(site, index): values[(..., *index)]
+        layout.entry(site, index): values[:, :, *index]
         for site, values in chains.items()
         for index in np.ndindex(values.shape[2:])
-        if np.ptp(values[(..., *index)]) != 0
+        if np.ptp(values[:, :, *index]) != 0
     }
     if moving:
         yield from _convergence(moving)

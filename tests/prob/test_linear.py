@@ -29,9 +29,7 @@ FRAME["over"] = RNG.negative_binomial(3, 3 / (3 + np.exp(ETA)))
 FRAME["positive"] = RNG.gamma(4, np.exp(ETA) / 4)
 FRAME["share"] = np.clip(RNG.beta(10 * P, 10 * (1 - P)), 1e-6, 1 - 1e-6)
 LOGITS = np.c_[np.zeros(N), ETA, -ETA]
-FRAME["label"] = [
-    "abc"[RNG.choice(3, p=np.exp(row) / np.exp(row).sum())] for row in LOGITS
-]
+FRAME["label"] = ["abc"[RNG.choice(3, p=np.exp(row) / np.exp(row).sum())] for row in LOGITS]
 LATENT = ETA - 0.5 + RNG.logistic(size=N)
 FRAME["rank"] = np.digitize(LATENT, [-1.0, 0.5])
 SLOPES = np.array([0.8, -1.0])
