@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -144,8 +144,9 @@ def run_chains(
 
     inputs = jax.device_put(inputs)
     root = jax.random.key(seed)
-    keys = jax.vmap(partial(jax.random.fold_in, root))(np.arange(len(starts)))
-    rows = [(starts, keys)] if kernel.vectorized else list(zip(starts, keys, strict=True))
+    keys = [jax.random.fold_in(root, chain) for chain in range(len(starts))]
+    together = kernel.vectorized
+    rows = [(starts, jax.numpy.stack(keys))] if together else zip(starts, keys, strict=True)
     clock = [time.perf_counter()]
     schedule = _schedule(warmup)
     runs = [_Run(kernel, u, key, schedule, inputs) for u, key in rows]
@@ -168,7 +169,7 @@ def run_chains(
             found = [w.result() for w in work]
             clock.append(time.perf_counter())
     seconds = dict(zip(("compile", "warmup", "sampling"), np.diff(clock).tolist(), strict=True))
-    return Chains(_together(found, kernel.vectorized), seconds)
+    return Chains(_together(found, together), seconds)
 
 
 def _together(found: Sequence[dict[str, Any]], vectorized: bool) -> dict[str, NDArray[Any]]:
@@ -212,6 +213,7 @@ class _Run:
         return {k: np.asarray(v)[index] for k, v in gave.items()}
 
 
+@lru_cache(maxsize=8)
 def _schedule(warmup: int) -> Schedule:
     """For each step its phase, whether a window of adaptation closes, and whether adaptation ends.
 
