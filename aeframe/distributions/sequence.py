@@ -259,7 +259,7 @@ class HiddenMarkovOp(ComponentsOp):
         *batch, n = shape
         k = transition.shape[0]
         rng, first = standard(CATEGORICAL, rng, batch, initial)
-        rng, moves = standard(CATEGORICAL, rng, [*batch, n - 1, k], transition)  # type: ignore[operator]
+        rng, moves = standard(CATEGORICAL, rng, [*batch, n - 1, k], transition)
         step = 1
         while step < self.steps - 1:
             # apply the map of step t − step first, then that of t
@@ -267,7 +267,7 @@ class HiddenMarkovOp(ComponentsOp):
             moves = at.concatenate([moves[..., :step, :], composed], axis=len(shape) - 1)
             step *= 2
         start = at.shape_padright(first, 2)
-        rest = _apply(moves, at.broadcast_to(start, (*batch, n - 1, 1)))[..., 0]  # type: ignore[operator]
+        rest = _apply(moves, at.broadcast_to(start, (*batch, n - 1, 1)))[..., 0]
         return rng, at.concatenate([at.shape_padright(first), rest], axis=len(shape) - 1)
 
     def log_density(self, value: Variable, *parameters: Variable) -> Variable:

@@ -83,7 +83,8 @@ def test_group_effects_shrink_and_are_named():
     posterior = model.fit(inference=Laplace(restarts=1))
     found = posterior.values["1|group"] - posterior.values["1|group"].mean()
     np.testing.assert_allclose(found, EFFECT - EFFECT.mean(), atol=0.25)
-    assert posterior.layout.coords["1|group"].tolist() == [f"g{i}" for i in range(6)]
+    assert posterior.layout.dims["1|group"] == ("group",)
+    assert posterior.layout.coords["group"].tolist() == [f"g{i}" for i in range(6)]
     assert posterior.layout.dims["coefficients"] == ("term",)
 
 
