@@ -54,7 +54,7 @@ class ComponentsOp(DrawOp):
     batch axis of K entries. ``counts`` are the numbers of parameters of each family.
     """
 
-    __props__: ClassVar[tuple[str, ...]] = ("families", "counts", "shape")
+    __props__: tuple[str, ...] = ("families", "counts", "shape")
     n_own: ClassVar[int]  # parameters before those of the components
     own_ndims: ClassVar[Sequence[int]]
 

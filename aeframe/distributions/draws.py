@@ -73,7 +73,9 @@ class DrawOp(TypedOp):
     def body(self, *inputs: Variable) -> Sequence[Variable]:
         """The draw."""
         rng, *parameters = inputs
-        shape = self.shape if self.shape is not None else at.broadcast_shape(*parameters)
+        ndims = parameter_ndims(self, len(parameters))
+        ones = [p[(..., *(0,) * n)] if n else p for p, n in zip(parameters, ndims, strict=True)]
+        shape = self.shape if self.shape is not None else at.broadcast_shape(*ones)
         advanced, draw = self.sample(rng, shape, *parameters)
         draw = draw if draw.type.dtype == self.dtype else draw.astype(self.dtype)
         if self.shape is not None and draw.type.shape != self.shape:
