@@ -30,7 +30,7 @@ from aeframe.distributions.combine import (
     member_draw,
 )
 from aeframe.distributions.continuous import NORMAL, Normal
-from aeframe.distributions.density import LOG_2PI, leaf_density, log_sum_exp
+from aeframe.distributions.density import LOG_2PI, leaf_density, log_probability, log_sum_exp
 from aeframe.distributions.discrete import CATEGORICAL, require_simplex
 from aeframe.distributions.draws import (
     Drawn,
@@ -259,7 +259,7 @@ class HiddenMarkovOp(ComponentsOp):
         *batch, n = shape
         k = transition.shape[0]
         rng, first = standard(CATEGORICAL, rng, batch, initial)
-        rng, moves = standard(CATEGORICAL, rng, [*batch, n - 1, k], transition)  # type: ignore[operator]
+        rng, moves = standard(CATEGORICAL, rng, [*batch, n - 1, k], transition)
         step = 1
         while step < self.steps - 1:
             # apply the map of step t − step first, then that of t
@@ -267,15 +267,17 @@ class HiddenMarkovOp(ComponentsOp):
             moves = at.concatenate([moves[..., :step, :], composed], axis=len(shape) - 1)
             step *= 2
         start = at.shape_padright(first, 2)
-        rest = _apply(moves, at.broadcast_to(start, (*batch, n - 1, 1)))[..., 0]  # type: ignore[operator]
+        rest = _apply(moves, at.broadcast_to(start, (*batch, n - 1, 1)))[..., 0]
         return rng, at.concatenate([at.shape_padright(first), rest], axis=len(shape) - 1)
 
     def log_density(self, value: Variable, *parameters: Variable) -> Variable:
         """Log Σ_states p(states) Π p(xₜ | stateₜ)."""
         initial, transition, *inner = parameters
         scores = self.scores(value, inner)  # (..., T, K)
-        first = at.log(initial) + scores[..., 0, :]
-        steps = at.log(transition) + at.expand_dims(scores[..., 1:, :], scores.type.ndim - 1)
+        first = log_probability(initial) + scores[..., 0, :]
+        steps = log_probability(transition) + at.expand_dims(
+            scores[..., 1:, :], scores.type.ndim - 1
+        )
         n = self.steps - 1
         while n > 1:
             half = n // 2
