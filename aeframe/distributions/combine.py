@@ -13,7 +13,7 @@ from aesara.graph.basic import Variable
 from aeframe.core.errors import ArgumentError, DataError, ShapeError
 from aeframe.core.supports import Integers, Ordered, Positive, PositiveOrdered, Real, Support
 from aeframe.distributions.base import PROBABILITY, Distribution, Domain, as_parameter
-from aeframe.distributions.density import inside, leaf_density, log_sum_exp
+from aeframe.distributions.density import inside, leaf_density, log_probability, log_sum_exp
 from aeframe.distributions.discrete import BERNOULLI, CATEGORICAL, require_simplex
 from aeframe.distributions.draws import (
     Drawn,
@@ -136,7 +136,7 @@ class MixtureOp(ComponentsOp):
     def log_density(self, value: Variable, *parameters: Variable) -> Variable:
         """Log Σₖ wₖ pₖ(x)."""
         weights, *inner = parameters
-        return log_sum_exp(at.log(weights) + self.scores(value, inner))
+        return log_sum_exp(log_probability(weights) + self.scores(value, inner))
 
 
 def components_of(
@@ -248,8 +248,8 @@ class ZeroInflatedOp(DrawOp):
     def log_density(self, value: Variable, *parameters: Variable) -> Variable:
         """log(p [x = 0] + (1 − p) P(x))."""
         p, *inner = parameters
-        own = at.log1p(-p) + leaf_density(self.family, value, *inner)
-        extra = at.switch(at.eq(value, 0), at.log(p), -np.inf)
+        own = at.log1p(-at.minimum(p, 1.0)) + leaf_density(self.family, value, *inner)
+        extra = at.switch(at.eq(value, 0), log_probability(p), -np.inf)
         return log_sum_exp(at.stack(at.broadcast_arrays(own, extra), axis=-1))
 
 

@@ -30,7 +30,7 @@ from aeframe.distributions.combine import (
     member_draw,
 )
 from aeframe.distributions.continuous import NORMAL, Normal
-from aeframe.distributions.density import LOG_2PI, leaf_density, log_sum_exp
+from aeframe.distributions.density import LOG_2PI, leaf_density, log_probability, log_sum_exp
 from aeframe.distributions.discrete import CATEGORICAL, require_simplex
 from aeframe.distributions.draws import (
     Drawn,
@@ -274,8 +274,10 @@ class HiddenMarkovOp(ComponentsOp):
         """Log Σ_states p(states) Π p(xₜ | stateₜ)."""
         initial, transition, *inner = parameters
         scores = self.scores(value, inner)  # (..., T, K)
-        first = at.log(initial) + scores[..., 0, :]
-        steps = at.log(transition) + at.expand_dims(scores[..., 1:, :], scores.type.ndim - 1)
+        first = log_probability(initial) + scores[..., 0, :]
+        steps = log_probability(transition) + at.expand_dims(
+            scores[..., 1:, :], scores.type.ndim - 1
+        )
         n = self.steps - 1
         while n > 1:
             half = n // 2

@@ -344,5 +344,9 @@ UNDRAWN = {
     *("Zipf", "Truncated gamma", "Truncated beta", "Truncated t", "Truncated Poisson"),
     *("Truncated negative binomial", "Truncated binomial"),
 }
-# what a JAX program cannot differentiate by: the shapes of incomplete gamma and beta functions
+# incomplete gamma and beta functions: XLA needs seconds for each, and has no derivative by shapes
+SLOW = {
+    *("Truncated beta", "Truncated t", "Truncated Poisson", "Truncated negative binomial"),
+    *("Truncated gamma", "Truncated binomial"),
+}
 SHAPES = {"Truncated gamma": (1,), "Truncated beta": (1, 2), "Truncated t": (1,)}
