@@ -146,7 +146,8 @@ def _worst(found: Mapping[str, float], sign: int) -> tuple[float, str]:
 
 
 def _check_energy(energy: NDArray[np.float64]) -> Check:
-    value = float(np.min(arviz().bfmi(energy)))
+    with np.errstate(invalid="ignore"):  # energies that are all equal: a chain that is stuck
+        value = float(np.min(arviz().bfmi(energy)))
     return Check(
         "E-BFMI",
         value,
