@@ -17,6 +17,7 @@ from aeframe.core.summary import plain_table, render
 from aeframe.infer.posterior import Inference, Posterior, shown
 from aeframe.infer.variational_elbo import Climb, Vector, climb
 from aeframe.infer.variational_guide import Learned
+from aeframe.infer.variational_parts import PartsOp
 from aeframe.infer.variational_rules import ASVI, FULL_RANK, MEAN_FIELD
 from aeframe.prob import Model
 from aeframe.prob.programs import arguments, cached
@@ -153,7 +154,9 @@ class VariationalPosterior(Posterior):
     def _lambda(self, learned: Learned) -> NDArray[np.float64] | None:
         if learned.weight is None:
             return None
-        return np.asarray(expit(self.vector[learned.weight])).reshape(learned.shape)
+        shapes = self.method.climb(self.model, self.data).guide.shapes
+        start, stop = PartsOp(shapes).places[learned.weight]
+        return np.asarray(expit(self.vector[start:stop])).reshape(learned.shape)
 
     def _weight(self, learned: Learned) -> str:
         found = self._lambda(learned)

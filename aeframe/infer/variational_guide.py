@@ -12,7 +12,7 @@ Gaussian chains the blend then holds the exact posterior.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import aesara.tensor as at
@@ -21,17 +21,15 @@ from aesara.graph.basic import Apply, Variable
 
 from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import Graph, replay
-from aeframe.core.shapes import narrow
 from aeframe.core.supports import Support
 from aeframe.gp.linalg import TriangularSolveOp
 from aeframe.infer.variational_families import Family
+from aeframe.infer.variational_parts import PartsOp, Shapes, WholeOp
 from aeframe.infer.variational_rules import BlendOp, OwnOp
 from aeframe.prob.density import realize
 from aeframe.prob.sites import SiteOp, rewrite_sites, tell
 from aeframe.prob.unconstrain import static_sites
 from aeframe.rewrites import Pass, Report, Rule, Step, find_rule
-
-Treated = Callable[["Learned", Variable], Variable]
 
 
 @dataclass(frozen=True)
@@ -45,31 +43,30 @@ class Learned:
     support, shape
         The set it lies in, and its shape.
     own
-        Where α lies in the vector.
+        Which part of the vector α is.
     weight
-        Where λ lies, ``None`` where it has none.
+        Which part λ is, ``None`` where it has none.
     """
 
     site: str
     index: int
     support: Support
     shape: tuple[int, ...]
-    own: slice
-    weight: slice | None
+    own: int
+    weight: int | None
 
-    def value(self, theta: Variable, vector: Variable) -> Variable:
+    def value(self, theta: Variable, parts: Sequence[Variable]) -> Variable:
         """λ·θ + (1 − λ)·α, or α alone."""
-        free = self.support.free_shape(self.shape)
-        alpha = self.support.forward(_part(vector, self.own, free))
+        alpha = self.support.forward(parts[self.own])
         if self.weight is None:
             return alpha
-        weight = at.sigmoid(_part(vector, self.weight, self.shape))
+        weight = at.sigmoid(parts[self.weight])
         return weight * theta + (1.0 - weight) * alpha
 
     def start(self, theta: Variable) -> Variable:
-        """The part of the vector at which α is θ, flat."""
-        spread = at.broadcast_to(theta, self.shape)
-        return at.flatten(self.support.inverse(spread, xp=at))
+        """The part of the vector at which α is θ."""
+        spread = theta if theta.type.shape == self.shape else at.alloc(theta, *self.shape)
+        return self.support.inverse(spread, xp=at)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,12 @@ class Conditional:
     parameters: tuple[Variable, ...]
     learned: tuple[Learned | None, ...]
     shape: tuple[int, ...]
-    noise: slice
+    noise: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers it is drawn of."""
+        return int(np.prod(self.shape, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ class Guide:
         The noise at which all draws are medians.
     conditionals
         What was made of each site, by name.
-    mixing
-        Where the entries of the joint normal's matrix lie.
+    shapes
+        Of the parts of the vector.
     """
 
     inputs: tuple[Variable, ...]
@@ -124,7 +126,7 @@ class Guide:
     start: Variable
     center: np.ndarray
     conditionals: Mapping[str, Conditional]
-    mixing: slice
+    shapes: Shapes
 
     @property
     def size(self) -> int:
@@ -179,21 +181,24 @@ class ToGuide(Pass):
             )
         places = _Places()
         rules = [find_rule(name) for name in self.rules]
-        conditionals = {name: places.add(node, *_family(node, rules)) for name, node in nodes.items()}
-        joint = sum(_size(c.noise) for c in conditionals.values() if c.family.joint)
-        mixing = places.take(joint * joint)
-        noise, vector, held = (
-            at.TensorType("float64", (n,))(name=name)
-            for name, n in (("noise", places.noise), ("guide", places.size), ("held", places.size))
-        )
+        conditionals = {
+            name: places.add(node, *_family(node, rules)) for name, node in nodes.items()
+        }
+        joint = sum(c.size for c in conditionals.values() if c.family.joint)
+        mixing = places.take((joint, joint)) if joint else None
+        shapes = tuple(places.shapes)
+        size = sum(int(np.prod(s, dtype=np.int64)) for s in shapes)
+        sizes = {"noise": sum(c.size for c in conditionals.values()), "guide": size, "held": size}
+        noise, vector, held = (at.TensorType("float64", (n,))(name=k) for k, n in sizes.items())
+        learned, fixed = (PartsOp(shapes).make_node(v).outputs for v in (vector, held))
         first = _Draws(graph, conditionals, noise, None, None)
-        drawn = _Draws(graph, conditionals, noise, vector, mixing)
-        density = _Density(conditionals, drawn, held, mixing)
-        starts = at.zeros((places.size,), dtype="float64")
-        for learned, theta in first.thetas:
-            starts = at.set_subtensor(starts[learned.own], learned.start(theta))
+        drawn = _Draws(graph, conditionals, noise, learned, mixing)
+        log_q, score = _density(conditionals, drawn, fixed, mixing)
+        starts = [at.zeros(s, dtype="float64") for s in shapes]
+        for each, theta in first.thetas:
+            starts[each.own] = each.start(theta)
         center = np.concatenate(
-            [np.full(_size(c.noise), c.family.center) for c in conditionals.values()]
+            [np.full(c.size, c.family.center) for c in conditionals.values()]
         )
         return Guide(
             tuple(graph.inputs),
@@ -201,12 +206,12 @@ class ToGuide(Pass):
             vector,
             held,
             drawn.values,
-            density.log_q,
-            density.score,
-            starts,
+            log_q,
+            score,
+            WholeOp(shapes)(*starts),
             center,
             conditionals,
-            mixing,
+            shapes,
         )
 
 
@@ -242,45 +247,46 @@ def _no_rule(node: Apply, wanted: str) -> ArgumentError:
 
 
 class _Places:
-    """Where noise and what is learned lie, site after site."""
+    """The parts of noise and of what is learned, site after site."""
 
     def __init__(self) -> None:
-        self.noise, self.size = 0, 0
+        self.noise = 0
+        self.shapes: list[tuple[int, ...]] = []
 
-    def take(self, n: int) -> slice:
-        """The next ``n`` places of the vector."""
-        self.size += n
-        return slice(self.size - n, self.size)
+    def take(self, shape: tuple[int, ...]) -> int:
+        """The next part of the vector."""
+        self.shapes.append(shape)
+        return len(self.shapes) - 1
 
     def add(self, node: Apply, rules: tuple[str, str], made: Variable) -> Conditional:
         """The conditional of a site, with places for what it learns."""
         family, support = made.owner.op, node.op.support
         shape = tuple(node.outputs[0].type.shape)
         shape = shape if family.discrete else support.free_shape(shape)
-        parameters, learned = [], list[Learned | None]()
+        parameters: list[Variable] = []
+        learned: list[Learned | None] = []
         for i, (marked, of) in enumerate(zip(made.owner.inputs, family.supports, strict=True)):
             marker = getattr(marked.owner, "op", None)
-            treated = of is not None and isinstance(marker, BlendOp | OwnOp)
-            theta = marked.owner.inputs[0] if isinstance(marker, BlendOp | OwnOp) else marked
+            if of is None or not isinstance(marker, BlendOp | OwnOp):
+                theta = marked.owner.inputs[0] if isinstance(marker, BlendOp | OwnOp) else marked
+                parameters.append(theta)
+                learned.append(None)
+                continue
+            (theta,) = marked.owner.inputs
+            own_shape = family.parameter_shape(i, shape, theta.type.shape)
+            own = self.take(of.free_shape(own_shape))
+            weight = self.take(own_shape) if isinstance(marker, BlendOp) else None
             parameters.append(theta)
-            learned.append(self._learned(node, i, of, family, shape, theta, marker) if treated else None)
-        size = int(np.prod(shape, dtype=np.int64))
-        self.noise += size
-        noise = slice(self.noise - size, self.noise)
-        return Conditional(node, rules, family, tuple(parameters), tuple(learned), shape, noise)
-
-    def _learned(self, node, i, support, family, shape, theta, marker):  # type: ignore[no-untyped-def]
-        own_shape = family.parameter_shape(i, shape, theta.type.shape)
-        own = self.take(int(np.prod(support.free_shape(own_shape), dtype=np.int64)))
-        n = int(np.prod(own_shape, dtype=np.int64))
-        weight = self.take(n) if isinstance(marker, BlendOp) else None
-        return Learned(node.op.name, i, support, own_shape, own, weight)
+            learned.append(Learned(node.op.name, i, of, own_shape, own, weight))
+        self.noise += 1
+        both = tuple(parameters), tuple(learned)
+        return Conditional(node, rules, family, *both, shape, self.noise - 1)
 
 
 class _Draws:
     """The guide's draws, site by site: each on the draws of its parents.
 
-    Without a vector, parameters are the prior's.
+    Without what is learned, parameters are the prior's.
     """
 
     def __init__(
@@ -288,109 +294,85 @@ class _Draws:
         graph: Graph,
         conditionals: Mapping[str, Conditional],
         noise: Variable,
-        vector: Variable | None,
-        mixing: slice | None,
+        learned: Sequence[Variable] | None,
+        mixing: int | None,
     ) -> None:
         self.values: dict[str, Variable] = {}
         self.free: dict[str, Variable] = {}
         self.parameters: dict[str, list[Variable]] = {}
         self.ends: dict[str, list[Variable]] = {}
         self.thetas: list[tuple[Learned, Variable]] = []
-        self.vector = vector
-        mixed = noise if vector is None or mixing is None else _mixed(conditionals, noise, vector, mixing)
+        self.learned = learned
+        if learned is not None and mixing is not None:
+            noise = _mixed(conditionals, noise, learned[mixing])
+        shapes = tuple(c.shape for c in conditionals.values())
+        parts = PartsOp(shapes).make_node(noise).outputs
         realized = realize(graph, {})
         for name, c in conditionals.items():
-            site = c.node.outputs[0]
+            n = len(c.parameters)
             given = replay([*c.parameters, *c.node.inputs[1:]], realized)
-            self.parameters[name], self.ends[name] = given[: len(c.parameters)], given[len(c.parameters) :]
-            used = self._used(c, self.parameters[name])
-            part = _part(mixed if c.family.joint else noise, c.noise, c.shape)
-            self.free[name] = c.family.draw(part, *used)
+            self.parameters[name], self.ends[name] = given[:n], given[n:]
+            self.thetas += [(k, t) for k, t in zip(c.learned, given[:n], strict=False) if k]
+            used = given[:n] if learned is None else parameters_at(c, given[:n], learned)
+            self.free[name] = c.family.draw(parts[c.noise], *used)
             value = self.free[name]
             if not c.family.discrete:
                 value = c.node.op.support.forward(value, *self.ends[name])
-            self.values[name] = _typed(value, site)
+            site = c.node.outputs[0]
+            dtype = site.type.dtype
+            self.values[name] = value if value.type.dtype == dtype else value.astype(dtype)
             realized[site] = self.values[name]
 
-    def _used(self, c: Conditional, thetas: Sequence[Variable]) -> list[Variable]:
-        self.thetas += [(k, t) for k, t in zip(c.learned, thetas, strict=True) if k is not None]
-        if self.vector is None:
-            return list(thetas)
-        return parameters_at(c, thetas, self.vector)
 
-
-def parameters_at(c: Conditional, thetas: Sequence[Variable], vector: Variable) -> list[Variable]:
+def parameters_at(
+    c: Conditional, thetas: Sequence[Variable], parts: Sequence[Variable]
+) -> list[Variable]:
     """The parameters of a site's family, where the prior's are ``thetas``."""
-    return [
-        t if k is None else k.value(t, vector) for k, t in zip(c.learned, thetas, strict=True)
-    ]
+    return [t if k is None else k.value(t, parts) for k, t in zip(c.learned, thetas, strict=True)]
 
 
-class _Density:
-    """The log density of the guide's draws."""
-
-    def __init__(
-        self,
-        conditionals: Mapping[str, Conditional],
-        drawn: _Draws,
-        held: Variable,
-        mixing: slice,
-    ) -> None:
-        assert drawn.vector is not None
-        terms, scores, standard = [], [], []
-        for name, c in conditionals.items():
-            thetas, value = drawn.parameters[name], drawn.free[name]
-            used = parameters_at(c, thetas, held)
-            if c.family.joint:
-                location, scale = used
-                standard.append(at.flatten((value - location) / scale))
-                terms.append(-at.log(scale).sum())
-            else:
-                terms.append(c.family.log_density(value, *used))
-            if c.family.discrete:
-                by_vector = parameters_at(c, thetas, drawn.vector)
-                scores.append(c.family.log_density(value, *by_vector))
-            else:
-                terms.append(-c.node.op.support.log_jacobian(value, *drawn.ends[name]))
-        if standard:
-            e = at.concatenate(standard)
-            z = TriangularSolveOp()(_triangle(held, mixing), e)
-            terms.append((-0.5 * at.square(z) - 0.5 * float(np.log(2.0 * np.pi))).sum())
-        self.log_q = at.stack(terms).sum()
-        self.score = at.stack(scores).sum() if scores else None
+def _density(
+    conditionals: Mapping[str, Conditional],
+    drawn: _Draws,
+    held: Sequence[Variable],
+    mixing: int | None,
+) -> tuple[Variable, Variable | None]:
+    """The log density of the guide's draws, and of the discrete ones by what is learned."""
+    assert drawn.learned is not None
+    terms, scores, standard = [], [], []
+    for name, c in conditionals.items():
+        thetas, value = drawn.parameters[name], drawn.free[name]
+        used = parameters_at(c, thetas, held)
+        if c.family.joint:
+            location, scale = used
+            standard.append(at.flatten((value - location) / scale))
+            terms.append(-at.log(scale).sum())
+        else:
+            terms.append(c.family.log_density(value, *used))
+        if c.family.discrete:
+            by_learned = parameters_at(c, thetas, drawn.learned)
+            scores.append(c.family.log_density(value, *by_learned))
+        else:
+            terms.append(-c.node.op.support.log_jacobian(value, *drawn.ends[name]))
+    if mixing is not None:
+        z = TriangularSolveOp()(_triangle(held[mixing]), at.concatenate(standard))
+        terms.append((-0.5 * at.square(z) - 0.5 * float(np.log(2.0 * np.pi))).sum())
+    return at.stack(terms).sum(), at.stack(scores).sum() if scores else None
 
 
-def _triangle(vector: Variable, mixing: slice) -> Variable:
-    """I + the part below the diagonal of the joint normal's matrix."""
-    n = round(_size(mixing) ** 0.5)
-    below = np.tril(np.ones((n, n)), -1)
-    return at.constant(np.eye(n)) + _part(vector, mixing, (n, n)) * at.constant(below)
+def _triangle(matrix: Variable) -> Variable:
+    """I + the part of the matrix below its diagonal."""
+    n = matrix.type.shape[0]
+    assert n is not None
+    return at.constant(np.eye(n)) + matrix * at.constant(np.tril(np.ones((n, n)), -1))
 
 
 def _mixed(
-    conditionals: Mapping[str, Conditional], noise: Variable, vector: Variable, mixing: slice
+    conditionals: Mapping[str, Conditional], noise: Variable, matrix: Variable
 ) -> Variable:
     """The noise, that of joint families mixed by the triangle."""
-    joint = [np.arange(c.noise.start, c.noise.stop) for c in conditionals.values() if c.family.joint]
-    if not joint:
-        return noise
-    index = np.concatenate(joint)
-    triangle = _triangle(vector, mixing)
-    if len(index) == noise.type.shape[0]:
-        return at.dot(triangle, noise)
-    return at.set_subtensor(noise[index], at.dot(triangle, noise[index]))
-
-
-def _typed(value: Variable, site: Variable) -> Variable:
-    """``value`` with the dtype of the site."""
-    return value if value.type.dtype == site.type.dtype else value.astype(site.type.dtype)
-
-
-def _part(vector: Variable, place: slice, shape: tuple[int, ...]) -> Variable:
-    part = at.reshape(vector[place.start : place.stop], shape, ndim=len(shape))
-    narrow(part.owner)
-    return part
-
-
-def _size(place: slice) -> int:
-    return place.stop - place.start
+    joint = np.concatenate([np.full(c.size, c.family.joint) for c in conditionals.values()])
+    (index,) = np.nonzero(joint)
+    if joint.all():
+        return at.dot(_triangle(matrix), noise)
+    return at.set_subtensor(noise[index], at.dot(_triangle(matrix), noise[index]))
