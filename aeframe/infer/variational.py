@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 
+from aeframe.backends import to_numpy
 from aeframe.core.arguments import count, is_number
 from aeframe.core.errors import ArgumentError, FitError
 from aeframe.core.progress import progress_bar
@@ -22,6 +23,7 @@ from aeframe.infer.variational_rules import ASVI, FULL_RANK, MEAN_FIELD
 from aeframe.prob import Model
 from aeframe.prob.programs import arguments, cached
 from aeframe.prob.simulate import Draws
+from aeframe.prob.sites import find_site, tell
 from aeframe.rewrites import Rule
 from aeframe.train import Cosine, Schedule
 
@@ -74,9 +76,25 @@ class VariationalPosterior(Posterior):
         return self._at(n, seed)[2]
 
     def log_ratios(self, n: int, seed: int = 0) -> Vector:
-        """log p(x, z) − log q(z) at ``n`` draws of the guide."""
+        """Log p(x, z) − log q(z) at ``n`` draws of the guide."""
         log_p, log_q, _ = self._at(n, seed)
         return log_p - log_q
+
+    def log_prob(self, values: Mapping[str, Any]) -> float:
+        """The log density of the guide, with a value for each free site.
+
+        Raises
+        ------
+        UnknownNameError
+            When a free site has no value.
+        """
+        programs = self.method.climb(self.model, self.data)
+        given = [
+            np.asarray(find_site(name, values, "place"), dtype=v.type.dtype)
+            for name, v in zip(programs.guide.conditionals, programs.guide.given, strict=True)
+        ]
+        arrays = arguments(self.model, self.data).arrays
+        return float(to_numpy(programs.log_prob(*given, self.vector, *arrays)[0]))
 
     def _at(self, n: int, seed: int) -> tuple[Vector, Vector, Draws]:
         given = arguments(self.model, self.data)
@@ -132,8 +150,6 @@ class VariationalPosterior(Posterior):
 
     def explain(self) -> str:
         """Per site: its distribution, the rules, the family, and the weights of the prior λ."""
-        from aeframe.prob.sites import tell
-
         guide = self.method.climb(self.model, self.data).guide
         table = plain_table("guide", "site", "rules", "family", "λ")
         for name, c in guide.conditionals.items():
@@ -145,8 +161,6 @@ class VariationalPosterior(Posterior):
 
     def weights(self, site: str) -> tuple[NDArray[np.float64] | None, ...]:
         """λ of each parameter of a site's family; ``None`` for one without."""
-        from aeframe.prob.sites import find_site
-
         guide = self.method.climb(self.model, self.data).guide
         learned = find_site(site, guide.conditionals, "look at").learned
         return tuple(None if k is None else self._lambda(k) for k in learned)
@@ -182,9 +196,9 @@ class StructuredVI(Inference):
     """Automatic structured variational inference (Ambrogioni et al. 2021, arXiv 2002.00643).
 
     The guide is the model itself, with every free site's distribution in a family that can be
-    learned: each parameter is λ·θ(parents) + (1 − λ)·α, see
-    :mod:`aeframe.infer.variational_guide`. λ = 1 is the prior, λ = 0 mean field. It climbs the
-    ELBO by Adam, together with the model's trainable parameters.
+    learned: each parameter is a blend λ·θ(parents) + (1 − λ)·α, see
+    :mod:`aeframe.infer.variational_guide`. λ = 1 is the prior, λ = 0 mean field. The guide and the
+    model's trainable parameters climb the ELBO together, by Adam.
 
     Attributes
     ----------

@@ -36,12 +36,11 @@ _KEPT = 0.95  # of the baseline at each step
 
 
 class FiniteOp(TypedOp):
-    """g₁, ..., gₙ, or zeros where any entry of them is not finite: a step that is left out."""
+    """Every entry of g, 0 where it is not finite: a step that is left out."""
 
-    def body(self, *gradients: Variable) -> list[Variable]:
-        """One test of the sum of all entries times 0, which is NaN unless all are finite."""
-        total = at.stack([(0.0 * g).sum() for g in gradients]).sum()
-        return [at.switch(at.eq(total, 0.0), g, 0.0) for g in gradients]
+    def body(self, g: Variable) -> Variable:
+        """0 · g is 0 where g is finite, else NaN."""
+        return at.switch(at.eq(0.0 * g, 0.0), g, 0.0)
 
 
 @dataclass(frozen=True)
@@ -115,6 +114,8 @@ class Climb:
         The program noise, data → the vector to start from.
     evaluate
         The program noise, vector, data → log p, log q and the values of the free sites.
+    log_prob
+        The program values of the free sites, vector, data → log q.
     """
 
     guide: Guide
@@ -126,6 +127,7 @@ class Climb:
     step: Program
     begin: Program
     evaluate: Program
+    log_prob: Program
 
     def reset(self, noise: Vector, arrays: Sequence[NDArray[Any]]) -> None:
         """Go to the start that ``noise`` leads to."""
@@ -145,7 +147,7 @@ class Climb:
     def at(
         self, vector: Vector, noise: Vector, arrays: Sequence[NDArray[Any]]
     ) -> tuple[Vector, Vector, dict[str, NDArray[Any]]]:
-        """log p, log q and the values of the sites at each row of ``noise``."""
+        """Log p, log q and the values of the sites at each row of ``noise``."""
         rows = self.evaluate.map([np.ascontiguousarray(noise)], vector, *arrays)
         log_p, log_q, *values = map(to_numpy, rows)
         return log_p, log_q, dict(zip(self.guide.values, values, strict=True))
@@ -189,6 +191,7 @@ def climb(
         backend.compile([noise], [bound], updates),
         backend.compile([guide.noise, *guide.inputs], [guide.start]),
         backend.compile(inputs, outputs),
+        backend.compile([*guide.given, *inputs[1:]], [guide.log_prob]),
     )
 
 
@@ -199,7 +202,7 @@ def _updates(
     optimizer: Optimizer,
 ) -> dict[Variable, Variable]:
     """One step of ``optimizer`` uphill on the unconstrained scale of ``cells``."""
-    downhill = FiniteOp().make_node(*(-g for g in gradients)).outputs
+    downhill = [FiniteOp()(-g) for g in gradients]
     named = {str(p.name or i): p for i, p in enumerate(cells)}
     optimizer.prepare(named)
     moved, updates = optimizer.updates(list(named), free, downhill)

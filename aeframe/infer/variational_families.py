@@ -112,11 +112,11 @@ class LogisticFamily(LocationScale):
     """Logistic; of a site in an interval, (0, 1) in location and scale is the uniform."""
 
     def standard(self, noise: Variable) -> Variable:
-        """log Φ(z) − log Φ(−z)."""
+        """Log Φ(z) − log Φ(−z)."""
         return at.log(_below(noise)) - at.log(_below(-noise))
 
     def log_standard(self, e: Variable) -> Variable:
-        """log σ(e) + log σ(−e)."""
+        """Log σ(e) + log σ(−e)."""
         return -at.softplus(e) - at.softplus(-e)
 
 
@@ -152,7 +152,7 @@ class LogExponentialFamily(LocationScale):
         return at.log(-at.log(_below(-noise)))
 
     def log_standard(self, e: Variable) -> Variable:
-        """e − exp(e)."""
+        """E − exp(e)."""
         return e - at.exp(e)
 
 
@@ -162,24 +162,12 @@ class LogHalfNormalFamily(LocationScale):
     center = 0.6744897501960817
 
     def standard(self, noise: Variable) -> Variable:
-        """log |z|."""
+        """Log |z|."""
         return at.log(at.abs(noise))
 
     def log_standard(self, e: Variable) -> Variable:
-        """log 2 − log √2π + e − exp(2e)/2."""
+        """Log 2 − log √2π + e − exp(2e)/2."""
         return float(np.log(2.0)) - _LOG_ROOT_TAU + e - 0.5 * at.exp(2.0 * e)
-
-
-class LogHalfCauchyFamily(LocationScale):
-    """Logarithm of a half-Cauchy variable, whose density is a hyperbolic secant."""
-
-    def standard(self, noise: Variable) -> Variable:
-        """log tan(Φ(z) π/2)."""
-        return at.log(at.tan(_below(noise) * (0.5 * np.pi)))
-
-    def log_standard(self, e: Variable) -> Variable:
-        """log 2/π + e − log(1 + exp(2e))."""
-        return float(np.log(2.0 / np.pi)) + e - at.softplus(2.0 * e)
 
 
 class CorrelatedNormalFamily(Family):

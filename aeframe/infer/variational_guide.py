@@ -1,13 +1,14 @@
 """The guide of a Model: the pass that gives every free site a draw that is learned.
 
-Each free site's prior is put in a family by the rules, and each parameter of that becomes
+Each free site's prior is put in a family by the rules. Where h maps real numbers onto the set that
+a parameter of the family lies in, that parameter becomes
 
-    λ·θ(parents) + (1 − λ)·α,  element by element,
+    h(λ·h⁻¹(θ(parents)) + (1 − λ)·h⁻¹(α)),  element by element,
 
-where θ is the prior's parameter on the guide's own draws of the parents, λ = sigmoid(l) starts at
-½ and α = forward(a) at θ (Ambrogioni et al. 2021, eq. 5). The blend is made on the parameter's
-own scale, as in TensorFlow Probability: the sets that parameters lie in are convex, and for
-Gaussian chains the blend then holds the exact posterior.
+with θ the prior's parameter on the guide's own draws of the parents, λ = sigmoid(l) from ½, and α
+from θ (Ambrogioni et al. 2021, eq. 5). Locations are blended linearly, as in TensorFlow
+Probability, and scales geometrically: σ = θ^λ α^(1 − λ). A linear blend of scales is never below
+(1 − λ)·α, so that in a hierarchy the draws could not follow a scale of theirs that is near 0.
 """
 
 from __future__ import annotations
@@ -56,12 +57,12 @@ class Learned:
     weight: int | None
 
     def value(self, theta: Variable, parts: Sequence[Variable]) -> Variable:
-        """λ·θ + (1 − λ)·α, or α alone."""
-        alpha = self.support.forward(parts[self.own])
-        if self.weight is None:
-            return alpha
-        weight = at.sigmoid(parts[self.weight])
-        return weight * theta + (1.0 - weight) * alpha
+        """The blend of θ and α, or α alone."""
+        alpha = parts[self.own]
+        if self.weight is not None:
+            weight = at.sigmoid(parts[self.weight])
+            alpha = weight * self.support.inverse(theta, xp=at) + (1.0 - weight) * alpha
+        return self.support.forward(alpha)
 
     def start(self, theta: Variable) -> Variable:
         """The part of the vector at which α is θ."""
@@ -106,6 +107,8 @@ class Guide:
         The log density of the draw, by ``held``.
     score
         The log density of its discrete part, by ``vector``; ``None`` where there is none.
+    given, log_prob
+        Inputs for a value of each free site, and the guide's log density there, by ``vector``.
     start
         The vector to start from, of noise and data.
     center
@@ -123,6 +126,8 @@ class Guide:
     values: Mapping[str, Variable]
     log_q: Variable
     score: Variable | None
+    given: tuple[Variable, ...]
+    log_prob: Variable
     start: Variable
     center: np.ndarray
     conditionals: Mapping[str, Conditional]
@@ -191,23 +196,26 @@ class ToGuide(Pass):
         sizes = {"noise": sum(c.size for c in conditionals.values()), "guide": size, "held": size}
         noise, vector, held = (at.TensorType("float64", (n,))(name=k) for k, n in sizes.items())
         learned, fixed = (PartsOp(shapes).make_node(v).outputs for v in (vector, held))
-        first = _Draws(graph, conditionals, noise, None, None)
-        drawn = _Draws(graph, conditionals, noise, learned, mixing)
-        log_q, score = _density(conditionals, drawn, fixed, mixing)
+        first, drawn = (_Draws(conditionals) for _ in range(2))
+        first.draw(graph, noise, None, None)
+        drawn.draw(graph, noise, learned, mixing)
+        given = _Draws(conditionals)
+        values = given.take(graph)
+        discrete = any(c.family.discrete for c in conditionals.values())
         starts = [at.zeros(s, dtype="float64") for s in shapes]
         for each, theta in first.thetas:
             starts[each.own] = each.start(theta)
-        center = np.concatenate(
-            [np.full(c.size, c.family.center) for c in conditionals.values()]
-        )
+        center = np.concatenate([np.full(c.size, c.family.center) for c in conditionals.values()])
         return Guide(
             tuple(graph.inputs),
             noise,
             vector,
             held,
             drawn.values,
-            log_q,
-            score,
+            drawn.log_density(fixed, mixing),
+            drawn.log_density(learned, None, discrete=True) if discrete else None,
+            values,
+            given.log_density(learned, mixing),
             WholeOp(shapes)(*starts),
             center,
             conditionals,
@@ -284,36 +292,33 @@ class _Places:
 
 
 class _Draws:
-    """The guide's draws, site by site: each on the draws of its parents.
+    """Values of the free sites, each on those of its parents, and the guide's density there."""
 
-    Without what is learned, parameters are the prior's.
-    """
-
-    def __init__(
-        self,
-        graph: Graph,
-        conditionals: Mapping[str, Conditional],
-        noise: Variable,
-        learned: Sequence[Variable] | None,
-        mixing: int | None,
-    ) -> None:
+    def __init__(self, conditionals: Mapping[str, Conditional]) -> None:
+        self.conditionals = conditionals
         self.values: dict[str, Variable] = {}
         self.free: dict[str, Variable] = {}
         self.parameters: dict[str, list[Variable]] = {}
         self.ends: dict[str, list[Variable]] = {}
         self.thetas: list[tuple[Learned, Variable]] = []
-        self.learned = learned
+
+    def draw(
+        self,
+        graph: Graph,
+        noise: Variable,
+        learned: Sequence[Variable] | None,
+        mixing: int | None,
+    ) -> None:
+        """The guide's draws; without what is ``learned``, parameters are the prior's."""
         if learned is not None and mixing is not None:
-            noise = _mixed(conditionals, noise, learned[mixing])
-        shapes = tuple(c.shape for c in conditionals.values())
+            noise = _mixed(self.conditionals, noise, learned[mixing])
+        shapes = tuple(c.shape for c in self.conditionals.values())
         parts = PartsOp(shapes).make_node(noise).outputs
         realized = realize(graph, {})
-        for name, c in conditionals.items():
-            n = len(c.parameters)
-            given = replay([*c.parameters, *c.node.inputs[1:]], realized)
-            self.parameters[name], self.ends[name] = given[:n], given[n:]
-            self.thetas += [(k, t) for k, t in zip(c.learned, given[:n], strict=False) if k]
-            used = given[:n] if learned is None else parameters_at(c, given[:n], learned)
+        for name, c in self.conditionals.items():
+            self._given(name, c, realized)
+            thetas = self.parameters[name]
+            used = thetas if learned is None else parameters_at(c, thetas, learned)
             self.free[name] = c.family.draw(parts[c.noise], *used)
             value = self.free[name]
             if not c.family.discrete:
@@ -323,41 +328,55 @@ class _Draws:
             self.values[name] = value if value.type.dtype == dtype else value.astype(dtype)
             realized[site] = self.values[name]
 
+    def take(self, graph: Graph) -> tuple[Variable, ...]:
+        """Values that are given: one input for each site."""
+        sites = {name: c.node.outputs[0] for name, c in self.conditionals.items()}
+        self.values = {name: site.type(name=name) for name, site in sites.items()}
+        realized = realize(graph, self.values)
+        for name, c in self.conditionals.items():
+            self._given(name, c, realized)
+            self.free[name] = self.values[name]
+            if not c.family.discrete:
+                support = c.node.op.support
+                self.free[name] = support.inverse(self.values[name], *self.ends[name], xp=at)
+        return tuple(self.values.values())
+
+    def _given(self, name: str, c: Conditional, realized: Mapping[Variable, Variable]) -> None:
+        """What the prior says of a site, given its parents."""
+        n = len(c.parameters)
+        found = replay([*c.parameters, *c.node.inputs[1:]], realized)
+        self.parameters[name], self.ends[name] = found[:n], found[n:]
+        self.thetas += [(k, t) for k, t in zip(c.learned, found[:n], strict=True) if k]
+
+    def log_density(
+        self, learned: Sequence[Variable], mixing: int | None, discrete: bool = False
+    ) -> Variable:
+        """The log density of all values, or of the ``discrete`` ones alone."""
+        terms, standard = [], []
+        for name, c in self.conditionals.items():
+            if discrete and not c.family.discrete:
+                continue
+            used, value = parameters_at(c, self.parameters[name], learned), self.free[name]
+            if c.family.joint:
+                location, scale = used
+                standard.append(at.flatten((value - location) / scale))
+                terms.append(-at.log(scale).sum())
+            else:
+                terms.append(c.family.log_density(value, *used))
+            if not c.family.discrete:
+                terms.append(-c.node.op.support.log_jacobian(value, *self.ends[name]))
+        if standard:
+            assert mixing is not None
+            z = TriangularSolveOp()(_triangle(learned[mixing]), at.concatenate(standard))
+            terms.append((-0.5 * at.square(z) - 0.5 * float(np.log(2.0 * np.pi))).sum())
+        return at.stack(terms).sum()
+
 
 def parameters_at(
     c: Conditional, thetas: Sequence[Variable], parts: Sequence[Variable]
 ) -> list[Variable]:
     """The parameters of a site's family, where the prior's are ``thetas``."""
     return [t if k is None else k.value(t, parts) for k, t in zip(c.learned, thetas, strict=True)]
-
-
-def _density(
-    conditionals: Mapping[str, Conditional],
-    drawn: _Draws,
-    held: Sequence[Variable],
-    mixing: int | None,
-) -> tuple[Variable, Variable | None]:
-    """The log density of the guide's draws, and of the discrete ones by what is learned."""
-    assert drawn.learned is not None
-    terms, scores, standard = [], [], []
-    for name, c in conditionals.items():
-        thetas, value = drawn.parameters[name], drawn.free[name]
-        used = parameters_at(c, thetas, held)
-        if c.family.joint:
-            location, scale = used
-            standard.append(at.flatten((value - location) / scale))
-            terms.append(-at.log(scale).sum())
-        else:
-            terms.append(c.family.log_density(value, *used))
-        if c.family.discrete:
-            by_learned = parameters_at(c, thetas, drawn.learned)
-            scores.append(c.family.log_density(value, *by_learned))
-        else:
-            terms.append(-c.node.op.support.log_jacobian(value, *drawn.ends[name]))
-    if mixing is not None:
-        z = TriangularSolveOp()(_triangle(held[mixing]), at.concatenate(standard))
-        terms.append((-0.5 * at.square(z) - 0.5 * float(np.log(2.0 * np.pi))).sum())
-    return at.stack(terms).sum(), at.stack(scores).sum() if scores else None
 
 
 def _triangle(matrix: Variable) -> Variable:
@@ -367,9 +386,7 @@ def _triangle(matrix: Variable) -> Variable:
     return at.constant(np.eye(n)) + matrix * at.constant(np.tril(np.ones((n, n)), -1))
 
 
-def _mixed(
-    conditionals: Mapping[str, Conditional], noise: Variable, matrix: Variable
-) -> Variable:
+def _mixed(conditionals: Mapping[str, Conditional], noise: Variable, matrix: Variable) -> Variable:
     """The noise, that of joint families mixed by the triangle."""
     joint = np.concatenate([np.full(c.size, c.family.joint) for c in conditionals.values()])
     (index,) = np.nonzero(joint)

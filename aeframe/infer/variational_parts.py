@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import aesara.tensor as at
@@ -33,7 +34,7 @@ class PartsOp(TypedOp):
     def places(self) -> list[tuple[int, int]]:
         """Where each part starts and stops."""
         stops = np.cumsum([0, *(int(np.prod(s, dtype=np.int64)) for s in self.shapes)])
-        return [(int(a), int(b)) for a, b in zip(stops, stops[1:], strict=False)]
+        return [(int(a), int(b)) for a, b in pairwise(stops)]
 
     def body(self, vector: Variable) -> list[Variable]:
         """Slices, reshaped."""

@@ -19,6 +19,7 @@ guide's parameters follow from these. Both are declared like all rules:
 from __future__ import annotations
 
 import aesara.tensor as at
+import numpy as np
 from aesara.graph.basic import Variable
 from aesara.graph.op import Op
 from aesara.tensor.random.basic import (
@@ -56,7 +57,6 @@ from aeframe.infer.variational_families import (
     LaplaceFamily,
     LocationScale,
     LogExponentialFamily,
-    LogHalfCauchyFamily,
     LogHalfNormalFamily,
     LogisticFamily,
     NormalFamily,
@@ -67,7 +67,7 @@ from aeframe.rewrites.pattern import Call
 
 
 class BlendOp(TypedOp):
-    """What a guide learns as λ·θ + (1 − λ)·α of the prior's parameter θ: before that, θ."""
+    """What a guide blends of the prior's parameter θ and one of its own, α: before that, θ."""
 
     def body(self, theta: Variable) -> Variable:
         """The prior's parameter."""
@@ -111,6 +111,7 @@ def prior(distribution: type[Op], *parameters: str) -> Call:
 
 location, scale, a, b = map(Var, ("location", "scale", "a", "b"))
 normal, log = term(NormalFamily), term(at.log)
+_LOG_LOG_2 = float(np.log(np.log(2.0)))  # the median of log E, with E exponential
 _SPREAD = term(at.log1p)(term(at.true_divide)(1.0, a))  # log(1 + 1/a): a gamma's, as log-normal
 
 
@@ -152,10 +153,11 @@ SUBSTITUTIONS = (
         prior(HalfNormalRV, "location", "scale"),
         term(LogHalfNormalFamily)(log(scale), 1.0),
     ),
+    # the same near 0 and in the middle; its long tail makes gradients without variance
     Definition(
-        "guide: half-Cauchy",
+        "guide: half-Cauchy as Weibull",
         prior(HalfCauchyRV, "location", "scale"),
-        term(LogHalfCauchyFamily)(log(scale), 1.0),
+        term(LogExponentialFamily)(term(at.add)(log(scale), -_LOG_LOG_2), 1.0),
     ),
     Definition(
         "guide: exponential as Weibull",
@@ -201,9 +203,7 @@ SUBSTITUTIONS = (
         prior(BetaRV, "a", "b"),
         normal(
             log(term(at.true_divide)(a, b)),
-            term(at.sqrt)(
-                term(at.add)(term(at.true_divide)(1.0, a), term(at.true_divide)(1.0, b))
-            ),
+            term(at.sqrt)(term(at.add)(term(at.true_divide)(1.0, a), term(at.true_divide)(1.0, b))),
         ),
     ),
     Definition(
@@ -239,14 +239,16 @@ _correlated = term(CorrelatedNormalFamily)(location, scale, Var("mixing"))
 BLENDED = Definition("guide: λ·θ + (1 − λ)·α", _family, _each(BlendOp))
 OWN = Definition("guide: α", _family, _each(OwnOp))
 INDEPENDENT = tuple(
-    Definition(f"guide: {name} normal, α", left, normal(*(term(OwnOp)(v) for v in (location, scale))))
+    Definition(
+        f"guide: {name} normal, α", left, normal(*(term(OwnOp)(v) for v in (location, scale)))
+    )
     for name, left in (("located", _located), ("correlated", _correlated))
 )
 JOINT = tuple(
     Definition(
         f"guide: {name} joint normal, α",
         left,
-        term(JointNormalFamily)(*(term(OwnOp)(v) for v in (location, scale))),
+        term(JointNormalFamily)(*_own),
     )
     for name, left in (("located", _located), ("correlated", _correlated))
 )
