@@ -41,12 +41,46 @@ if TYPE_CHECKING:
     from aeframe import train as train
     from aeframe.automl import AutoML as AutoML
     from aeframe.distributions import Bernoulli as Bernoulli
+    from aeframe.distributions import Beta as Beta
+    from aeframe.distributions import BetaBinomial as BetaBinomial
+    from aeframe.distributions import Binomial as Binomial
+    from aeframe.distributions import Categorical as Categorical
+    from aeframe.distributions import Cauchy as Cauchy
+    from aeframe.distributions import ChiSquared as ChiSquared
+    from aeframe.distributions import DiscreteUniform as DiscreteUniform
+    from aeframe.distributions import DoubleExponential as DoubleExponential
+    from aeframe.distributions import Exponential as Exponential
+    from aeframe.distributions import Flat as Flat
+    from aeframe.distributions import Gamma as Gamma
+    from aeframe.distributions import Geometric as Geometric
+    from aeframe.distributions import Gumbel as Gumbel
+    from aeframe.distributions import HalfCauchy as HalfCauchy
+    from aeframe.distributions import HalfFlat as HalfFlat
     from aeframe.distributions import HalfNormal as HalfNormal
+    from aeframe.distributions import HalfStudentT as HalfStudentT
+    from aeframe.distributions import HyperGeometric as HyperGeometric
+    from aeframe.distributions import InverseGamma as InverseGamma
+    from aeframe.distributions import InverseGaussian as InverseGaussian
+    from aeframe.distributions import Logistic as Logistic
+    from aeframe.distributions import LogNormal as LogNormal
+    from aeframe.distributions import NegativeBinomial as NegativeBinomial
     from aeframe.distributions import Normal as Normal
+    from aeframe.distributions import OrderedLogistic as OrderedLogistic
+    from aeframe.distributions import Pareto as Pareto
+    from aeframe.distributions import Poisson as Poisson
+    from aeframe.distributions import Rayleigh as Rayleigh
+    from aeframe.distributions import SkewNormal as SkewNormal
+    from aeframe.distributions import StudentT as StudentT
+    from aeframe.distributions import Triangular as Triangular
+    from aeframe.distributions import Uniform as Uniform
+    from aeframe.distributions import VonMises as VonMises
+    from aeframe.distributions import Weibull as Weibull
     from aeframe.gp import GP as GP
     from aeframe.gp import KernelSearch as KernelSearch
     from aeframe.infer import MAP as MAP
     from aeframe.infer import Enumeration as Enumeration
+    from aeframe.infer import Laplace as Laplace
+    from aeframe.prob import LinearModel as LinearModel
     from aeframe.prob import Model as Model
     from aeframe.train import AUC as AUC
     from aeframe.train import F1 as F1
@@ -102,13 +136,47 @@ _HOMES = {
     "TerminateOnNaN": "train",
     "TopKAccuracy": "train",
     "Bernoulli": "distributions",
+    "Beta": "distributions",
+    "BetaBinomial": "distributions",
+    "Binomial": "distributions",
+    "Categorical": "distributions",
+    "Cauchy": "distributions",
+    "ChiSquared": "distributions",
+    "DiscreteUniform": "distributions",
+    "DoubleExponential": "distributions",
+    "Exponential": "distributions",
+    "Flat": "distributions",
+    "Gamma": "distributions",
+    "Geometric": "distributions",
+    "Gumbel": "distributions",
+    "HalfCauchy": "distributions",
+    "HalfFlat": "distributions",
     "HalfNormal": "distributions",
+    "HalfStudentT": "distributions",
+    "HyperGeometric": "distributions",
+    "InverseGamma": "distributions",
+    "InverseGaussian": "distributions",
+    "LogNormal": "distributions",
+    "Logistic": "distributions",
+    "NegativeBinomial": "distributions",
     "Normal": "distributions",
+    "OrderedLogistic": "distributions",
+    "Pareto": "distributions",
+    "Poisson": "distributions",
+    "Rayleigh": "distributions",
+    "SkewNormal": "distributions",
+    "StudentT": "distributions",
+    "Triangular": "distributions",
+    "Uniform": "distributions",
+    "VonMises": "distributions",
+    "Weibull": "distributions",
     "AutoML": "automl",
     "GP": "gp",
     "KernelSearch": "gp",
     "Enumeration": "infer",
+    "Laplace": "infer",
     "MAP": "infer",
+    "LinearModel": "prob",
     "Model": "prob",
 }
 

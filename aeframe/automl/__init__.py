@@ -3,7 +3,7 @@
 from aeframe.automl.copies import reinitialize, twin
 from aeframe.automl.grow import Grow, Place, grow, key, places, require_alternatives
 from aeframe.automl.merit import Merit
-from aeframe.automl.patterns import Chain, Computed, Inserted, Made
+from aeframe.automl.patterns import Chain, Inserted, Made
 from aeframe.automl.result import AutoMLResult, Candidate, Move
 from aeframe.automl.rules import ARCHITECTURE, PRESERVING, RULES, TRAINING
 from aeframe.automl.search import AutoML
@@ -18,7 +18,6 @@ __all__ = [
     "AutoMLResult",
     "Candidate",
     "Chain",
-    "Computed",
     "Grow",
     "Inserted",
     "Made",

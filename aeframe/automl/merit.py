@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from aesara.graph.basic import Variable
 from numpy.typing import NDArray
 
 from aeframe.automl.training import TrainingOp
-from aeframe.core import Parameter, cells
+from aeframe.core.cells import count_parameters
 from aeframe.core.graph import Graph, toposort
 
 Array = NDArray[np.float64]
@@ -67,12 +66,7 @@ def features(graph: Graph) -> dict[str, float]:
             found |= {"decay": op.weight_decay, "batch": np.log(op.batch_size)}
         else:
             found[str(op)] = found.get(str(op), 0.0) + 1.0
-    sizes = [_size(c) for c in cells(graph.outputs) if isinstance(c, Parameter)]
-    return found | {"parameters": float(np.log(1 + sum(sizes)))}
-
-
-def _size(cell: Variable) -> int:
-    return int(np.prod(cell.type.shape, dtype=np.int64))
+    return found | {"parameters": float(np.log(1 + count_parameters(graph.outputs)))}
 
 
 def _table(rows: Sequence[dict[str, float]]) -> Array:

@@ -29,6 +29,7 @@ from aeframe.core.shapes import is_tensor, specialize
 FORMAT = 5
 FASTEST = 2e-7  # seconds: no kernel starts in less, whatever a disturbed measurement says
 BATCHES, BATCH = 7, 5e-4  # how often, and for how many seconds at least, a program is timed
+COLD = 32 << 20  # bytes, more than the caches of one core
 Link = Callable[[int, int], list[Variable]]
 MADE_WITH = ("aeframe", "aesara", "jax", "jaxlib", "numba", "numpy")
 
@@ -74,9 +75,6 @@ def _digest(backend: Backend) -> str:
             parts.append(package)
     parts.append(getattr(library(), "key", "no native kernels"))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-COLD = 32 << 20  # bytes, more than the caches of one core
 
 
 def seconds(backend: Backend, outputs: Sequence[Variable], weights: bool = False) -> float:

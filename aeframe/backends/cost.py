@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from math import log
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from aesara.graph.basic import Apply, Constant, Variable
@@ -24,12 +24,13 @@ from aeframe.backends.native.build import cpus
 from aeframe.backends.work import ELEMENTWISE, TRANSCENDENTAL, VIEW, Kind, Work, nbytes, work
 from aeframe.core.errors import FileError, SerializationError
 from aeframe.core.graph import Graph, Merger, toposort
-from aeframe.core.ops import IntermediateOp
+from aeframe.core.intermediate import IntermediateOp
 from aeframe.core.serialize import encode_op, encode_type
 from aeframe.core.shapes import is_tensor, narrow
 from aeframe.core.structure import Structure
+from aeframe.rewrites.extract import Cost
 
-Cost = Callable[[Apply], float]
+Found = TypeVar("Found")
 
 # A second and processor: what disturbed measurements must not exceed.
 PEAK, BANDWIDTH = 5e11, 1e11
@@ -45,13 +46,20 @@ class _Model(Structure):
     @property
     def machine(self) -> Machine:
         """The measurements of the backend on this machine."""
-        found = self.__dict__.get("_machine")
-        if found is None:
-            backend = as_backend(self.backend)
-            if self.options:
-                backend = type(backend)(self.backend, **self.options)
-            found = self._machine = Machine(backend)
-        return found
+        return self._once("machine", self._start)
+
+    def _start(self) -> Machine:
+        backend = as_backend(self.backend)
+        if self.options:
+            backend = type(backend)(self.backend, **self.options)
+        return Machine(backend)
+
+    def _once(self, key: Any, make: Callable[[], Found]) -> Found:
+        """What ``make`` returned when it was first asked for ``key``; no file holds it."""
+        found = self.__dict__.setdefault("_found", {})
+        if key not in found:
+            found[key] = make()
+        return found[key]
 
 
 class Analytic(_Model):
@@ -85,10 +93,7 @@ class Analytic(_Model):
         """The predicted seconds of ``node``."""
         found = work(node)
         key = (node.op, tuple(v.type for v in (*node.inputs, *node.outputs)))
-        known: dict[Any, float] = self.__dict__.setdefault("_known", {})
-        if key not in known:
-            known[key] = self._seconds(node, found)
-        return known[key]
+        return self._once(key, lambda: self._seconds(node, found))
 
     def _seconds(self, node: Apply, found: Work) -> float:
         if found.kind is VIEW:
@@ -117,19 +122,18 @@ class Analytic(_Model):
 
     def _traffic(self, size: float) -> float:
         """Seconds to move ``size`` bytes, which the cache does faster than the memory."""
-        line: tuple[Any, Any] | None = self.__dict__.get("_line")
-        if line is None:
-            net = [max(self.machine.sweep(n) - self.machine.call, 1e-9) for n in VECTORS]
-            rates = [12.0 * n / t for n, t in zip(VECTORS[1:], net[1:], strict=True)]
-            line = self._line = ([log(12.0 * n) for n in VECTORS[1:]], rates)
-        return size / float(np.interp(log(max(size, 1.0)), *line))
+        sizes, rates = self._once("bandwidth", self._bandwidth)
+        return size / float(np.interp(log(max(size, 1.0)), sizes, rates))
+
+    def _bandwidth(self) -> tuple[list[float], list[float]]:
+        """Bytes a second, by the logarithm of how many they are."""
+        net = [max(self.machine.sweep(n) - self.machine.call, 1e-9) for n in VECTORS]
+        rates = [12.0 * n / t for n, t in zip(VECTORS[1:], net[1:], strict=True)]
+        return [log(12.0 * n) for n in VECTORS[1:]], rates
 
     def _rate(self, kind: Kind, sizes: tuple[float, ...]) -> tuple[float, bool]:
         """Operations a second, or bytes where a kind has none; and which of the two it is."""
-        tables: dict[str, Any] = self.__dict__.setdefault("_rates", {})
-        if kind.name not in tables:
-            tables[kind.name] = self._measure(kind)
-        interpolate, of_bytes = tables[kind.name]
+        interpolate, of_bytes = self._once(("rate", kind.name), lambda: self._measure(kind))
         inside = [
             log(min(max(size, axis[0]), axis[-1]))
             for size, axis in zip(sizes, kind.grid, strict=True)
@@ -177,11 +181,8 @@ class Measured(_Model):
         work(node)  # for its errors
         if isinstance(node.op, IntermediateOp) or not any(map(is_tensor, node.outputs)):
             return self.machine.call
-        known: dict[Any, float] = self.__dict__.setdefault("_known", {})
-        key = (node.op, tuple(_described(v) for v in node.inputs))
-        if key not in known:
-            known[key] = self._measure(node, key[1])
-        return known[key]
+        inputs = tuple(_described(v) for v in node.inputs)
+        return self._once((node.op, inputs), lambda: self._measure(node, inputs))
 
     def _measure(self, node: Apply, inputs: tuple[str, ...]) -> float:
         machine = self.machine

@@ -22,7 +22,7 @@ from aeframe.core.errors import (
 )
 from aeframe.core.expand import expand, trim
 from aeframe.core.graph import Graph, replay, require_leaves, toposort
-from aeframe.core.ops import IntermediateType
+from aeframe.core.intermediate import IntermediateType
 from aeframe.core.shapes import compatible, shape_text, specialize
 
 if TYPE_CHECKING:

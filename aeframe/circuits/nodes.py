@@ -23,7 +23,7 @@ from aeframe.circuits.structure import (
     rewritten,
     scopes,
 )
-from aeframe.core import Module, Parameter, Simplex, graph_method
+from aeframe.core import Module, Parameter, Softmax, graph_method
 from aeframe.core.errors import ArgumentError, CircuitError
 from aeframe.core.trace import current_path
 
@@ -223,7 +223,7 @@ class Sum(Circuit):
             found = _wrong_weights(given, k)
             if found is not None:
                 raise CircuitError(found.problem, expected=found.expected, got=found.got)
-            self.weights = Parameter(given / given.sum(), support=Simplex())
+            self.weights = Parameter(given / given.sum(), support=Softmax())
 
     def term(self, children: Sequence[Variable]) -> Variable:
         """Their mixture."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -319,3 +320,13 @@ def parameters(graph: Any) -> list[Parameter]:
     outputs = getattr(graph, "results", graph)
     outputs = [outputs] if isinstance(outputs, Variable) else outputs
     return [c for c in cells(outputs) if isinstance(c, Parameter)]
+
+
+def count_parameters(graph: Any) -> int:
+    """How many numbers are learned in what :func:`parameters` finds.
+
+    >>> w, b = Parameter([[1.0, 2.0]]), Parameter([0.0, 0.0])
+    >>> count_parameters([(w + b).sum(), w])
+    4
+    """
+    return sum(prod(p.type.shape) for p in parameters(graph))

@@ -35,8 +35,12 @@ _KINDS: dict[str, type[Cell]] = {"parameter": Parameter, "state": State, "random
 
 
 class _Encoder:
-    def __init__(self, paths: Mapping[int, str]) -> None:
-        self.paths = paths
+    """``arrays``, where it is given, takes the arrays that attributes hold."""
+
+    def __init__(
+        self, paths: Mapping[int, str], arrays: dict[str, NDArray[Any]] | None = None
+    ) -> None:
+        self.paths, self.arrays = paths, arrays
         self.ids: dict[int, int] = {}
         self.todo: list[tuple[Structure, str]] = []
 
@@ -52,6 +56,9 @@ class _Encoder:
     def encode(self, value: Any, at: str) -> Any:
         if value is None or isinstance(value, bool | int | float | str):
             return value
+        if isinstance(value, np.ndarray) and self.arrays is not None and value.dtype.kind in "biuf":
+            self.arrays[f"@{at}"] = value
+            return {"values": f"@{at}"}
         if isinstance(value, np.ndarray | np.generic):
             return {"array": encode_array(np.asarray(value))}
         if isinstance(value, Cell):
@@ -117,6 +124,8 @@ class _Decoder:
         if "cell" in data:
             return self._cell(data)
         ((kind, inner),) = data.items()
+        if kind == "values":
+            return self.values[inner]
         if kind == "array":
             return decode_array(inner)
         if kind == "op":
@@ -210,8 +219,8 @@ def _remove_stale(folder: Path, prefix: str) -> None:
                 left.unlink()
 
 
-def save(module: Structure, path: str | os.PathLike[str]) -> None:
-    """Write a Module, its structure and its values, to one file, atomically.
+def save(root: Structure, path: str | os.PathLike[str]) -> None:
+    """Write a Module or a Posterior, its structure and its values, to one file, atomically.
 
     Raises
     ------
@@ -220,11 +229,15 @@ def save(module: Structure, path: str | os.PathLike[str]) -> None:
     FileError
         When the file cannot be written; what was there stays.
     """
-    store: Store = module.store  # type: ignore[attr-defined]
+    store: Store = root.store  # type: ignore[attr-defined]
     store.initialize()
-    encoder = _Encoder({id(cell): p for p, cell in store.items()})
-    header = {"format": FORMAT, "version": VERSION, "objects": encoder.objects(module)}
-    values = store.snapshot()
+    # a Module's values are those of its cells: another of the same structure can take them
+    arrays: dict[str, NDArray[Any]] = {}
+    encoder = _Encoder(
+        {id(cell): p for p, cell in store.items()}, None if isinstance(root, Module) else arrays
+    )
+    header = {"format": FORMAT, "version": VERSION, "objects": encoder.objects(root)}
+    values = {**store.snapshot(), **arrays}
     header["sha256"] = digest(values)
     write_atomically(path, to_bytes(values, metadata={FORMAT: json.dumps(header)}))
 
@@ -286,7 +299,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """The Module in a file, built from classes that are already defined; runs no code of the file.
+    """The Module or Posterior in a file, built from classes that are already defined.
+
+    No code of the file is run.
 
     Raises
     ------

@@ -2,8 +2,8 @@
 
 A *functional* typed Op (:class:`TypedOp`) maps tensors to tensors. Its hyperparameters are its
 ``__props__``, its parameters and data are the inputs of its Apply, and its meaning is
-:meth:`TypedOp.body`, a graph in plain Aesara. An *intermediate* typed Op
-(:class:`IntermediateOp`) makes a kernel, a circuit or a measure; rewrites give it a meaning.
+:meth:`TypedOp.body`, a graph in plain Aesara. See :mod:`aeframe.core.intermediate` for those
+that make no tensors.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any
 
 import aesara.tensor as at
-import numpy as np
 from aesara.compile.builders import infer_shape
 from aesara.gradient import DisconnectedType
 from aesara.graph.basic import Apply, Variable
@@ -25,7 +24,7 @@ from aesara.tensor.math import Prod, Sum
 from aesara.tensor.shape import shape_i
 from aesara.tensor.type import TensorType
 
-from aeframe.core.errors import AeframeError, BodyError, IntermediateError, ShapeError
+from aeframe.core.errors import AeframeError, BodyError, ShapeError
 from aeframe.core.grad import float_literals_like, is_float, reached, vjp
 from aeframe.core.graph import Merger, leaves, replay, toposort
 from aeframe.core.shapes import compatible, concrete, is_tensor, shape_text
@@ -105,7 +104,7 @@ def as_variable(value: Any) -> Variable:
     return value if isinstance(value, Variable) else at.as_tensor_variable(value)
 
 
-class _NamedOp(Op):
+class NamedOp(Op):
     """An Op that prints as its class without "Op", with its hyperparameters."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -122,7 +121,7 @@ class _NamedOp(Op):
         return str(self)
 
 
-class TypedOp(_NamedOp):
+class TypedOp(NamedOp):
     """A functional typed Op: subclass it, name the hyperparameters, write the body.
 
     Two Ops of equal type and ``__props__`` are equal, and so are their Applies on equal inputs.
@@ -313,86 +312,6 @@ class Pullback(TypedOp):
 
     def __str__(self) -> str:
         return f"Pullback({self.op})"
-
-
-class IntermediateType(Type):
-    """The type of values that are no tensors: kernels, circuits, measures.
-
-    No array is ever of this type; an interpretation has to remove it before anything runs.
-    """
-
-    name = "intermediate"
-
-    def filter(self, data: Any, strict: bool = False, allow_downcast: Any = None) -> NoReturn:
-        """Refuse every value."""
-        raise IntermediateError(
-            f"a {self.name} has no value of its own", got=type(data).__name__, fix=self.hint
-        )
-
-    hint = "apply an interpretation to it first"
-
-    def example(self, rng: np.random.Generator) -> Variable:
-        """A random value of this type with parameters drawn at random, to test equalities on."""
-        raise NotImplementedError(f"{type(self).__name__} has no example")
-
-    def observe(self, variable: Variable, rng: np.random.Generator) -> list[Variable]:
-        """Tensors that tell two values of this type apart: what interpretations make of them.
-
-        Equal generators give equal inputs, so that both sides of an equality can be observed.
-        """
-        raise NotImplementedError(f"{type(self).__name__} cannot be observed")
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
-
-    def __hash__(self) -> int:
-        return hash(type(self))
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-class IntermediateOp(_NamedOp):
-    """A typed Op whose value is a kernel, a circuit or a measure; see :class:`IntermediateType`.
-
-    Where the order of its inputs means nothing (``unordered``), patterns match in any order.
-    """
-
-    __props__: tuple[str, ...] = ()
-    out_type: IntermediateType
-    unordered = False
-
-    def check(self, *inputs: Variable) -> None:
-        """Refuse wrong inputs."""
-
-    def make_node(self, *inputs: Any) -> Apply:
-        """An Apply of this Op."""
-        variables = [as_variable(v) for v in inputs]
-        self.check(*variables)
-        node = Apply(self, variables, [self.out_type()])
-        node.tag.path = current_path()
-        return node
-
-    def _refuse(self, node: Apply) -> NoReturn:
-        raise IntermediateError(
-            f"{self} cannot be run: it makes a {self.out_type.name}, not a tensor",
-            path=getattr(node.tag, "path", None),
-            fix=self.out_type.hint,
-        )
-
-    def perform(self, node: Apply, inputs: Any, storage: Any) -> NoReturn:
-        """Refuse: there is nothing to compute."""
-        self._refuse(node)
-
-    def make_thunk(self, node: Apply, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse: there is nothing to compute."""
-        self._refuse(node)
-
-    def L_op(  # noqa: N802 (Aesara's name)
-        self, inputs: Any, outputs: Sequence[Variable], output_grads: Any
-    ) -> NoReturn:
-        """Refuse: differentiate what an interpretation makes of it."""
-        self._refuse(outputs[0].owner)
 
 
 def tensor_like(shape: Sequence[int], *inputs: Variable) -> tuple[TensorType]:

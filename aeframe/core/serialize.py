@@ -27,7 +27,8 @@ from aesara.tensor.var import TensorConstant
 
 from aeframe.core.errors import FileError, SerializationError
 from aeframe.core.graph import leaves, toposort
-from aeframe.core.ops import IntermediateOp, IntermediateType, TypedOp
+from aeframe.core.intermediate import IntermediateOp, IntermediateType
+from aeframe.core.ops import TypedOp
 from aeframe.core.structure import qualified_name
 
 _TENSOR_MODULES = (

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 
-import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from aeframe.core.cells import Cell, Parameter, RandomState
+from aeframe.core.cells import Cell, Parameter, RandomState, count_parameters
 from aeframe.core.module import Module
 from aeframe.core.shapes import shape_text
 from aeframe.core.structure import branches
@@ -49,14 +47,14 @@ def summary(module: Module) -> str:
             type(part).__name__,
             part._last_output,
             ", ".join(f"{name} {_shape(cell)}" for name, cell in own),
-            f"{_size(learned):,}" if learned else "",
+            f"{count_parameters(learned):,}" if learned else "",
             "frozen" if learned and not any(c.trainable for c in learned) else "",
         )
     learned = [c for c in counted if isinstance(c, Parameter)]
     table.columns[0].no_wrap = True  # a path is there to be copied
     table.add_section()
-    table.add_row("total", "", "", "", f"{_size(learned):,}")
-    frozen = _size([c for c in learned if not c.trainable])
+    table.add_row("total", "", "", "", f"{count_parameters(learned):,}")
+    frozen = count_parameters([c for c in learned if not c.trainable])
     if frozen:
         table.add_row("frozen", "", "", "", f"{frozen:,}")
     return render(table, width=120)
@@ -72,10 +70,6 @@ def _own_cells(part: object) -> list[tuple[str, Cell]]:
         elif isinstance(value, list | tuple | dict):
             todo.extend((name + suffix, v) for suffix, v in branches(value))
     return found
-
-
-def _size(found: Sequence[Parameter]) -> int:
-    return sum(int(np.prod(cell.type.shape, dtype=np.int64)) for cell in found)
 
 
 def _shape(cell: Cell) -> str:

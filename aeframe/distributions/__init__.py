@@ -1,7 +1,85 @@
 """Distributions: what a Model samples, each with its Aesara Op, its support and its draws."""
 
 from aeframe.distributions.base import Distribution
-from aeframe.distributions.continuous import HalfNormal, Normal
-from aeframe.distributions.discrete import Bernoulli
+from aeframe.distributions.bounded import Beta, Triangular, Uniform, VonMises
+from aeframe.distributions.continuous import (
+    Cauchy,
+    DoubleExponential,
+    Flat,
+    Gumbel,
+    HalfFlat,
+    Logistic,
+    Normal,
+    SkewNormal,
+    StudentT,
+)
+from aeframe.distributions.density import LeafDensityOp
+from aeframe.distributions.discrete import (
+    Bernoulli,
+    BetaBinomial,
+    Binomial,
+    Categorical,
+    DiscreteUniform,
+    Geometric,
+    HyperGeometric,
+    NegativeBinomial,
+    OrderedLogistic,
+    Poisson,
+)
+from aeframe.distributions.draws import DrawOp, parts
+from aeframe.distributions.positive import (
+    ChiSquared,
+    Exponential,
+    Gamma,
+    HalfCauchy,
+    HalfNormal,
+    HalfStudentT,
+    InverseGamma,
+    InverseGaussian,
+    LogNormal,
+    Pareto,
+    Rayleigh,
+    Weibull,
+)
 
-__all__ = ["Bernoulli", "Distribution", "HalfNormal", "Normal"]
+__all__ = [
+    "Bernoulli",
+    "Beta",
+    "BetaBinomial",
+    "Binomial",
+    "Categorical",
+    "Cauchy",
+    "ChiSquared",
+    "DiscreteUniform",
+    "Distribution",
+    "DoubleExponential",
+    "DrawOp",
+    "Exponential",
+    "Flat",
+    "Gamma",
+    "Geometric",
+    "Gumbel",
+    "HalfCauchy",
+    "HalfFlat",
+    "HalfNormal",
+    "HalfStudentT",
+    "HyperGeometric",
+    "InverseGamma",
+    "InverseGaussian",
+    "LeafDensityOp",
+    "LogNormal",
+    "Logistic",
+    "NegativeBinomial",
+    "Normal",
+    "OrderedLogistic",
+    "Pareto",
+    "Poisson",
+    "Rayleigh",
+    "SkewNormal",
+    "StudentT",
+    "Triangular",
+    "Uniform",
+    "VonMises",
+    "Weibull",
+    "parts",
+]

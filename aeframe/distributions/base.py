@@ -1,24 +1,40 @@
-"""What all distributions share: arguments of any kind, a shape, and draws from explicit state."""
+"""What all distributions share: arguments of any kind, draws from explicit state, a density."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, ClassVar, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import aesara.tensor as at
 import numpy as np
-from aesara.graph.basic import Apply, Constant, Variable
-from aesara.tensor.random.op import RandomVariable
-from aesara.tensor.type import TensorType, all_dtypes
-from aesara.tensor.var import TensorConstant
+from aesara.graph.basic import Variable
 
-from aeframe.core.errors import ArgumentError, DataError, ShapeError
-from aeframe.core.shapes import is_tensor, shape_text
+from aeframe.core.errors import ArgumentError, DataError
+from aeframe.core.shapes import is_tensor
 from aeframe.core.structure import Structure
 from aeframe.core.supports import Support
+from aeframe.distributions.density import LeafDensityOp
+from aeframe.distributions.draws import Drawn, Family, Shape, Size, draw_of
 
-Size: TypeAlias = "int | Variable"
+
+@dataclass(frozen=True)
+class Domain:
+    """What an argument may be: numbers from ``low`` to ``high``, both included."""
+
+    low: float
+    high: float
+    text: str
+    whole: bool = False
+
+
+_TINY = float(np.finfo("float64").tiny)
+FINITE = Domain(-np.inf, np.inf, "a finite number")
+ABOVE_0 = Domain(_TINY, np.inf, "a number above 0")
+PROBABILITY = Domain(0.0, 1.0, "a probability, 0 <= p <= 1")
+NOT_BELOW_0 = Domain(0.0, np.inf, "a number, 0 or above")
+WHOLE = Domain(-np.inf, np.inf, "a whole number", whole=True)
+COUNT = Domain(0, np.inf, "a whole number, 0 or above", whole=True)
 
 
 class Distribution(Structure):
@@ -30,23 +46,40 @@ class Distribution(Structure):
     Attributes
     ----------
     op
-        The Aesara random variable that draws, and by which its density is found.
+        What draws, and by which the density is found: an Aesara random variable, or a
+        :class:`~aeframe.distributions.DrawOp`.
     support
         The set that draws lie in.
+    domains
+        Argument → what it may be.
+    counts
+        The places of those parameters of :attr:`op` that are whole numbers.
     """
 
-    op: ClassVar[RandomVariable]
+    op: ClassVar[Family]
     support: ClassVar[Support]
+    domains: ClassVar[Mapping[str, Domain]] = {}
+    counts: ClassVar[Sequence[int]] = ()
+
+    def __post_init__(self) -> None:
+        for name, domain in self.domains.items():
+            value = getattr(self, name)
+            if value is not None:
+                require_argument(f"the {name} of {type(self).__name__}", value, domain)
 
     def parameters(self) -> tuple[Any, ...]:
-        """The parameters of :attr:`op`, in its order."""
-        raise NotImplementedError(f"{type(self).__name__} does not name its parameters")
+        """The parameters of :attr:`op`, in its order; by default the arguments."""
+        return tuple(getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
 
     def support_arguments(self) -> tuple[Any, ...]:
-        """What the support depends on, where that is no constant: the ends of an interval."""
+        """The arguments of the map of :attr:`support`, such as symbolic ends of an interval."""
         return ()
 
-    def draw(self, rng: Variable, shape: Sequence[Size] | None = None) -> tuple[Variable, Variable]:
+    def event_shape(self) -> Shape:
+        """The shape of one draw: ``()`` for numbers."""
+        return ()
+
+    def draw(self, rng: Variable, shape: Sequence[Size] | None = None) -> Drawn:
         """The next random state, and a draw.
 
         Parameters
@@ -54,49 +87,46 @@ class Distribution(Structure):
         rng
             A random state: a :class:`~aeframe.core.cells.RandomState`, or what one became.
         shape
-            Of the draw; by default the one that the arguments have together.
+            Of the draw, batch and event; by default the one that the arguments have together.
 
         Raises
         ------
         ShapeError
             When the arguments do not broadcast, or not to ``shape``.
         """
-        given = [as_float(type(self).__name__, v) for v in self.parameters()]
-        together = broadcast_shape(str(self.op.name), [v.type.shape for v in given])
-        if shape is not None:
-            _require_room(type(self).__name__, together, shape)
-        elif None not in together:
-            shape = [s for s in together if s is not None]
-        if shape is None or any(isinstance(s, Variable) for s in shape):
-            advanced, drawn = self.op.make_node(rng, shape, None, *given).outputs
-            return advanced, drawn
-        # the shape is known, so Aesara's search for it (2 ms a draw) is not needed
-        known = tuple(int(s) for s in shape)
-        kind = TensorType(self.op.dtype, known)
-        inputs = [rng, _constant(known), _constant(all_dtypes.index(self.op.dtype)), *given]
-        advanced, drawn = Apply(self.op, inputs, [rng.type(), kind()]).outputs
-        return advanced, drawn
+        name = type(self).__name__
+        return draw_of(name, self.op, self.event_shape(), self.given(), rng, shape)
+
+    def log_density(self, value: Any) -> Variable:
+        """The log density of each draw in ``value``, symbolically; −∞ outside of the support.
+
+        >>> from aeframe.distributions import Exponential
+        >>> round(float(Exponential(rate=2.0).log_density(1.0).eval()), 4)
+        -1.3069
+        """
+        return LeafDensityOp(self.op)(at.as_tensor(value), *self.given())
+
+    def given(self) -> list[Variable]:
+        """The parameters as tensors."""
+        return [
+            as_parameter(type(self).__name__, v, "int64" if i in self.counts else "float64")
+            for i, v in enumerate(self.parameters())
+        ]
 
 
-@lru_cache(maxsize=256)
-def _constant(value: int | tuple[int, ...]) -> Constant:
-    array = np.asarray(value, dtype="int64")
-    return TensorConstant(TensorType("int64", array.shape), array)
-
-
-def as_float(name: str, value: Any) -> Variable:
-    """An argument as a float64 tensor."""
+def as_parameter(name: str, value: Any, dtype: str = "float64") -> Variable:
+    """A parameter as a tensor of ``dtype``."""
     if isinstance(value, Variable):
         if not is_tensor(value):
             raise ArgumentError(f"an argument of {name} is no tensor", got=str(value.type))
-        return value if value.type.dtype == "float64" else value.astype("float64")
-    return at.as_tensor(np.asarray(value, dtype="float64"))
+        return value if value.type.dtype == dtype else value.astype(dtype)
+    return at.as_tensor(np.asarray(value, dtype=dtype))
 
 
-def require_argument(name: str, value: Any, low: float, high: float, expected: str) -> None:
-    """Refuse a number or array that is no argument: not finite, or not within the bounds.
+def require_argument(name: str, value: Any, domain: Domain) -> None:
+    """Refuse a number or array that is no argument: not finite, or not within the domain.
 
-    ``low`` and ``high`` themselves are allowed; symbolic arguments are not looked at.
+    Symbolic arguments are not looked at.
     """
     if isinstance(value, Variable):
         return
@@ -108,41 +138,22 @@ def require_argument(name: str, value: Any, low: float, high: float, expected: s
             expected="a number, an array, a Parameter or another symbolic variable",
             got=repr(value),
         ) from error
-    if not np.all(np.isfinite(array)) or np.any(array < low) or np.any(array > high):
-        raise DataError(f"{name} has an impossible value", expected=expected, got=value)
+    within = np.all(np.isfinite(array)) and np.all((array >= domain.low) & (array <= domain.high))
+    if not within or (domain.whole and np.any(array != np.floor(array))):
+        raise DataError(f"{name} has an impossible value", expected=domain.text, got=value)
 
 
-def broadcast_shape(name: str, shapes: Sequence[Sequence[int | None]]) -> tuple[int | None, ...]:
-    """The static shape that arrays of the given shapes have together, ``None`` if not known.
-
-    >>> broadcast_shape("normal", [(3, 1), (None,), ()])
-    (3, None)
-    """
-    ndim = max((len(s) for s in shapes), default=0)
-    padded = [(*[1] * (ndim - len(s)), *s) for s in shapes]
-    together: list[int | None] = []
-    for sizes in zip(*padded, strict=True):
-        known = {s for s in sizes if s is not None and s != 1}
-        if len(known) > 1:
-            raise ShapeError(
-                f"the arguments of {name} do not broadcast",
-                expected="equal sizes, or 1",
-                got=" and ".join(shape_text(s) for s in shapes),
-            )
-        together.append(known.pop() if known else None if None in sizes else 1)
-    return tuple(together)
-
-
-def _require_room(name: str, own: Sequence[int | None], shape: Sequence[Size]) -> None:
-    """Arguments of shape ``own`` must broadcast to ``shape``."""
-    tail = list(shape)[max(len(shape) - len(own), 0) :]
-    fits = len(own) <= len(shape) and all(
-        s in (None, 1) or isinstance(t, Variable) or s == t for s, t in zip(own, tail, strict=True)
-    )
-    if not fits:
-        raise ShapeError(
-            f"the arguments of {name} do not fit the shape",
-            expected=f"arguments that broadcast to {tuple(shape)}",
-            got=shape_text(own),
-            fix="leave out `shape`, or reshape the arguments",
+def require_one(name: str, **given: Any) -> None:
+    """Raise :class:`ArgumentError` unless exactly one of the arguments is given."""
+    named = [k for k, v in given.items() if v is not None]
+    if len(named) != 1:
+        raise ArgumentError(
+            f"{name} takes one of its arguments {', '.join(given)}",
+            expected="exactly one",
+            got=" and ".join(named) or "none",
         )
+
+
+def is_known(*values: Any) -> bool:
+    """Whether all of ``values`` are plain numbers."""
+    return all(not isinstance(v, Variable) and np.ndim(v) == 0 for v in values)

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 from aeframe.backends import Backend, as_backend
 from aeframe.backends.composed import Composed
 from aeframe.core import Graph, Parameter, Positive, grad, lower, parameters, replay
+from aeframe.core.cells import count_parameters
 from aeframe.core.errors import FitError
 from aeframe.core.shapes import evaluate
 from aeframe.core.summary import plain_table, render
@@ -108,7 +109,7 @@ class Objective:
     @property
     def size(self) -> int:
         """The number of values that are learned."""
-        return sum(int(np.prod(p.type.shape)) for p in self.parameters)
+        return count_parameters(self.parameters)
 
     @property
     def bounds(self) -> list[tuple[float | None, float | None]]:

@@ -1,17 +1,26 @@
 """Inference: methods that turn a Model with observations into a Posterior."""
 
+from aeframe.infer.climb import Start
+from aeframe.infer.diagnosis import Check, Diagnosis
 from aeframe.infer.enumeration import Enumeration, ExactPosterior
 from aeframe.infer.fit import choose, fit
-from aeframe.infer.maximum import MAP, PointPosterior, Start
+from aeframe.infer.laplace import Laplace, LaplacePosterior
+from aeframe.infer.maximum import MAP, PointPosterior
 from aeframe.infer.posterior import Inference, Posterior
+from aeframe.infer.sampled import SampledPosterior
 
 __all__ = [
     "MAP",
+    "Check",
+    "Diagnosis",
     "Enumeration",
     "ExactPosterior",
     "Inference",
+    "Laplace",
+    "LaplacePosterior",
     "PointPosterior",
     "Posterior",
+    "SampledPosterior",
     "Start",
     "choose",
     "fit",

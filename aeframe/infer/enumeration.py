@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aesara.tensor as at
 import numpy as np
@@ -16,6 +16,7 @@ from aeframe.backends import Program, to_numpy
 from aeframe.core.errors import ArgumentError, DataError
 from aeframe.core.graph import replay
 from aeframe.core.shapes import narrow
+from aeframe.core.summary import plain_table
 from aeframe.core.supports import Binary
 from aeframe.infer.posterior import Inference, Posterior, shown
 from aeframe.prob import Model, sites_of
@@ -24,6 +25,9 @@ from aeframe.prob.programs import Arguments, arguments, backend_of, cached, lowe
 from aeframe.prob.simulate import Draws
 from aeframe.prob.sites import find_site
 from aeframe.prob.unconstrain import static_sites
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,12 @@ class ExactPosterior(Posterior):
         rows = rng.choice(len(self.probabilities), size=n, p=self.probabilities)
         return {name: self.assignments[name][rows] for name in self.free}
 
-    def rows(self) -> list[tuple[str, str]]:
+    def table(self) -> Table:
         """Every site's mean."""
-        return [(name, shown(np.asarray(self.mean(name)))) for name in self.assignments]
+        table = plain_table("", "site", "mean")
+        for name in self.assignments:
+            table.add_row(name, shown(np.asarray(self.mean(name))))
+        return table
 
 
 @dataclass(frozen=True)

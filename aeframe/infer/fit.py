@@ -23,6 +23,7 @@ def fit(model: Model, data: Sequence[Any], inference: Inference | None = None) -
     Without ``inference``: :class:`Enumeration` where it is exact, else :class:`MAP`; the result
     says why.
     """
+    data = model.read(*data)
     if inference is None:
         chosen, why = choose(model, data)
         return replace(chosen.run(model, data), why=why)

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
-from aeframe.backends import to_numpy
-from aeframe.core.errors import ArgumentError, FitError
-from aeframe.core.summary import plain_table, render
+from aeframe.core.summary import plain_table
+from aeframe.infer.climb import Climb, Start, convergence, report
+from aeframe.infer.diagnosis import Check
 from aeframe.infer.posterior import Inference, Posterior, shown
 from aeframe.prob import Model
 from aeframe.prob.simulate import Draws
-from aeframe.prob.unconstrain import Block, Unconstrained, Vector, unconstrain
+from aeframe.prob.unconstrain import unconstrain
 
-
-@dataclass(frozen=True)
-class Start:
-    """How one start ended: log joint, steps, largest gradient entry, and in SciPy's words."""
-
-    log_prob: float
-    steps: int
-    gradient: float
-    converged: bool
-    message: str
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -60,19 +51,20 @@ class PointPosterior(Posterior):
         """The same values ``n`` times."""
         return {k: np.repeat(v[None], n, axis=0) for k, v in self.values.items()}
 
-    def rows(self) -> list[tuple[str, str]]:
-        """Sites, then parameters."""
-        return [(k, shown(v)) for k, v in (self.values | self.parameters).items()]
+    def table(self) -> Table:
+        """The values of sites, then of parameters."""
+        table = plain_table("", "site", "value")
+        for name, value in (self.values | self.parameters).items():
+            table.add_row(name, shown(value))
+        return table
+
+    def checks(self) -> Iterator[Check]:
+        """Whether the search converged."""
+        yield convergence(self.starts)
 
     def report(self) -> str:
         """A table of the starts: where each ended, and whether it converged."""
-        table = plain_table("starts", "log joint", "steps", "gradient", "converged", "message")
-        for s in self.starts:
-            converged = "yes" if s.converged else "no"
-            table.add_row(
-                f"{s.log_prob:.6g}", str(s.steps), f"{s.gradient:.1e}", converged, s.message
-            )
-        return render(table)
+        return report(self.starts)
 
 
 @dataclass(frozen=True)
@@ -86,14 +78,9 @@ class MAP(Inference):
 
     Attributes
     ----------
-    restarts
-        Number of starts. Sites start uniformly within ±2 on the unconstrained scale. The first
-        start takes parameters as they are; the others draw them anew where they have an
-        initializer, and move them by standard normal noise where not.
-    seed
-        Decides the starts.
-    steps
-        Steps after which a start ends.
+    restarts, seed, steps
+        Number of starts, what decides them, and after how many steps one ends: see
+        :class:`~aeframe.infer.climb.Climb`.
 
     >>> from aeframe.distributions import Normal
     >>> class Mean(Model):
@@ -110,8 +97,7 @@ class MAP(Inference):
     steps: int = 2000
 
     def __post_init__(self) -> None:
-        if self.restarts < 1 or self.steps < 1:
-            raise ArgumentError("MAP needs at least one start and one step", got=str(self))
+        self._climb()
 
     def run(self, model: Model, data: Sequence[Any]) -> PointPosterior:
         """Search from every start and keep the best.
@@ -125,16 +111,7 @@ class MAP(Inference):
         """
         density = unconstrain(model, data, with_parameters=True)
         model.init(self.seed)
-        found = [self._search(density, k) for k in range(self.restarts)]
-        best, u = max(found, key=lambda f: f[0].log_prob)
-        if not np.isfinite(best.log_prob):
-            raise FitError(
-                "no start reached a finite log joint",
-                path=type(model).__name__,
-                got=f"{self.restarts} starts, all at {best.log_prob}",
-                fix="check that the observations are possible under the model; "
-                "a scale that can reach 0 needs a prior",
-            )
+        u, starts = self._climb()(density.space.joint, density, type(model).__name__)
         values = density.values(u)
         learned = {b.name: b.parameter for b in density.space.blocks if b.parameter is not None}
         for name, cell in learned.items():
@@ -144,46 +121,11 @@ class MAP(Inference):
             tuple(data),
             self,
             "as asked",
-            {k: v for k, v in values.items() if k not in learned},
-            {k: values[k] for k in learned},
-            best.log_prob,
-            tuple(s for s, _ in found),
+            {b.name: values[b.name] for b in density.space.blocks if b.parameter is None},
+            {name: values[name] for name in learned},
+            max(s.log_prob for s in starts),
+            starts,
         )
 
-    def _search(self, density: Unconstrained, k: int) -> tuple[Start, Vector]:
-        """One start, the ``k``-th."""
-        rng = np.random.default_rng([self.seed, k])
-        first = np.concatenate([_first(block, rng, k) for block in density.space.blocks])
-
-        def objective(u: Vector) -> tuple[float, Vector]:
-            found = density.space.joint(u, *density.arrays)
-            log_prob, slope = (to_numpy(v) for v in found)
-            # a step out of the domain: worse than anything, so that the line search turns back
-            finite = np.isfinite(log_prob)
-            return (-float(log_prob), -slope) if finite else (1e300, np.zeros_like(u))
-
-        options = {"maxiter": self.steps, "maxfun": 20 * self.steps, "maxcor": 20}
-        done = minimize(
-            objective,
-            first,
-            jac=True,
-            method="L-BFGS-B",
-            options={**options, "ftol": 1e-14, "gtol": 1e-8},
-        )
-        log_prob = -float(done.fun) if done.fun < 1e300 else -np.inf
-        slope = float(np.max(np.abs(done.jac), initial=0.0))
-        # no progress is no convergence: on the way to a density without bound the slope stays
-        flat = slope <= 1e-4 * max(1.0, abs(log_prob))
-        start = Start(log_prob, int(done.nit), slope, bool(done.success and flat), done.message)
-        return start, done.x
-
-
-def _first(block: Block, rng: np.random.Generator, k: int) -> Vector:
-    """Where the ``k``-th start of a site or a parameter lies."""
-    cell, size = block.parameter, block.stop - block.start
-    if cell is None:
-        return rng.uniform(-2.0, 2.0, size)
-    if k > 0 and cell.init is not None:
-        return np.ravel(block.support.inverse(cell.init(rng, block.shape)))
-    noise = rng.standard_normal(size) if k > 0 else 0.0
-    return np.ravel(block.support.inverse(np.asarray(cell.value, dtype="float64"))) + noise
+    def _climb(self) -> Climb:
+        return Climb(self.restarts, self.seed, self.steps)

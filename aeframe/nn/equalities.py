@@ -33,13 +33,13 @@ from aeframe.nn.ops.algebra import (
     MergeGroupsOp,
     NormFactorsOp,
     PadKernelOp,
-    StandardizeOp,
 )
 from aeframe.nn.ops.fused import FusedOp
+from aeframe.nn.ops.normalize import StandardizeOp
 from aeframe.nn.ops.panels import PanelDenseOp, PanelsOp
 from aeframe.nn.ops.winograd import WinogradKernelOp, WinogradOp
 from aeframe.rewrites import EQUALITIES, Each, Equality, Every, Expr, Parts, Prop, Rest, Var, term
-from aeframe.rewrites.pattern import Bindings, Pattern, Term
+from aeframe.rewrites.pattern import Computed, Pattern, Term
 from aeframe.rewrites.vocabulary import (
     AddOp,
     ConcatOp,
@@ -365,13 +365,6 @@ FUSED = [
 ]
 
 
-class _Panelled(Prop):
-    """The layer in panels with as many features as the size ``name``."""
-
-    def value(self, bound: Bindings) -> PanelDenseOp:
-        return PanelDenseOp(super().value(bound))
-
-
 plain = Var("w", "i o")
 in_panels, panels = term(PanelDenseOp, features=Prop("o")), term(PanelsOp)(plain)
 PANELS = [
@@ -380,7 +373,9 @@ PANELS = [
     Equality(
         "fused layer in panels",
         term(FusedOp, layer=DenseOp(), activation=Prop("active"))(a, plain, bias, Rest("b")),
-        term(FusedOp, layer=_Panelled("o"), activation=Prop("active"))(a, panels, bias, Rest("b")),
+        term(FusedOp, layer=Computed("o", PanelDenseOp), activation=Prop("active"))(
+            a, panels, bias, Rest("b")
+        ),
     ),
     Equality(
         "1x1 convolution as a layer",

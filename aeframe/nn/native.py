@@ -149,9 +149,16 @@ def winograd(node: Apply) -> Kernel | None:
 
 @claim(FusedOp)
 def fused(node: Apply) -> Kernel | None:
-    """The layer's kernel, which does the rest where it writes its output."""
-    make = MAKERS.get(type(node.op.layer))
-    return make(node) if make and _activation(node) in ACTIVATIONS else None
+    """The layer's kernel, which does the rest where it writes its output.
+
+    It reads an entry of the addend for each of the layer: what is broadcast is not its case.
+    """
+    layer, addends = node.op.layer, node.inputs[3:]
+    make = MAKERS.get(type(layer))
+    if make is None or _activation(node) not in ACTIVATIONS:
+        return None
+    broadcast = any(v.type != layer(*node.inputs[:3]).type for v in addends)
+    return None if broadcast else make(node)
 
 
 MAKERS = {

@@ -8,43 +8,17 @@ linear in the number of sites, and cells stay the cells they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import aesara.tensor as at
-import numpy as np
 from aesara.graph.basic import Apply, Variable
-from aesara.raise_op import CheckAndRaise
-from aesara.tensor.random.op import RandomVariable
-from aesara.tensor.random.type import RandomGeneratorType, RandomType
+from aesara.tensor.random.type import RandomType
 
 from aeframe.core.errors import DensityError, UnknownNameError
 from aeframe.core.expand import expand
 from aeframe.core.graph import Graph, leaves, replay, toposort
-from aeframe.core.ops import TypedOp
+from aeframe.distributions.density import LeafDensityOp, without_checks
+from aeframe.distributions.draws import Family, parts
 from aeframe.prob.sites import ObserveOp, find_site, sites_of
-
-
-class DensityOp(TypedOp):
-    """``Σ log p(value | parameters)`` of a random variable: value, parameters → scalar.
-
-    One Apply for each site: its body is AePPL's, asked for once for each set of types.
-    """
-
-    __props__ = ("op",)
-
-    def __init__(self, op: RandomVariable) -> None:
-        self.op = op
-
-    def body(self, value: Variable, *parameters: Variable) -> Variable:
-        """AePPL's log density, summed over the entries."""
-        from aeppl.logprob import _logprob
-
-        unused = RandomGeneratorType()(), at.constant([], dtype="int64"), at.constant(0)
-        found = _logprob(self.op, [value], *unused, *parameters)
-        return replay([found], {}, _without_checks)[0].sum()
-
-    def __str__(self) -> str:
-        return f"log density of {self.op.name}"
 
 
 def free_sites(graph: Graph) -> dict[str, Apply]:
@@ -92,21 +66,26 @@ def log_density(graph: Graph, values: Mapping[str, Variable]) -> Variable:
     realized = realize(graph, values)
     nodes = [n for n in sites_of(graph.results).values() if n.op.kind in ("random", "observed")]
     factors = _factors(nodes, realized)
-    return at.stack(factors).sum() if factors else at.zeros((), dtype="float64")
+    return at.stack([f.sum() for f in factors]).sum() if factors else at.zeros((), dtype="float64")
+
+
+def log_likelihoods(graph: Graph, values: Mapping[str, Variable]) -> dict[str, Variable]:
+    """Observed site → the log density of each of its entries, given values of the free sites."""
+    nodes = [n for n in sites_of(graph.results).values() if n.op.kind == "observed"]
+    factors = _factors(nodes, realize(graph, values))
+    return {n.op.name: f for n, f in zip(nodes, factors, strict=True)}
 
 
 def _factors(nodes: list[Apply], realized: Mapping[Variable, Variable]) -> list[Variable]:
-    """Each site's log density, summed over its entries."""
-    direct = [n for n in nodes if _is_direct(n.inputs[0])]
-    arguments = replay([v for n in direct for v in _arguments(n)], realized)
-    given = iter(arguments)
-    parameters = {n: [next(given) for _ in _arguments(n)] for n in direct}
+    """Each site's log density, for each of its draws."""
+    direct = {n: found for n in nodes if (found := parts(n.inputs[0])) is not None}
+    given = iter(replay([v for _, arguments in direct.values() for v in arguments], realized))
+    parameters = {n: [next(given) for _ in arguments] for n, (_, arguments) in direct.items()}
     factors = []
     for node in nodes:
         value = realized[node.outputs[0]]
-        if node in parameters:
-            draw = node.inputs[0].owner
-            factor = _direct(node, draw, parameters[node], value)
+        if node in direct:
+            factor = _direct(node, direct[node][0], parameters[node], value)
         else:
             (draw,) = replay([node.inputs[0]], realized)
             factor = _derived(node, draw, value)
@@ -116,21 +95,12 @@ def _factors(nodes: list[Apply], realized: Mapping[Variable, Variable]) -> list[
     return factors
 
 
-def _is_direct(draw: Variable) -> bool:
-    owner = draw.owner
-    return owner is not None and isinstance(owner.op, RandomVariable) and draw is owner.outputs[1]
-
-
-def _arguments(node: Apply) -> list[Variable]:
-    return node.inputs[0].owner.inputs[3:]
-
-
-def _direct(node: Apply, draw: Apply, arguments: list[Variable], value: Variable) -> Variable:
+def _direct(node: Apply, op: Family, arguments: list[Variable], value: Variable) -> Variable:
     """The density of a draw that is a random variable itself."""
     try:
-        return DensityOp(draw.op)(value, *arguments)
+        return LeafDensityOp(op)(value, *arguments)
     except NotImplementedError as error:
-        raise _no_density(node, str(draw.op.name)) from error
+        raise _no_density(node, str(op.name)) from error
 
 
 def _derived(node: Apply, draw: Variable, value: Variable) -> Variable:
@@ -150,8 +120,8 @@ def _derived(node: Apply, draw: Variable, value: Variable) -> Variable:
     except (DensityNotFound, NotImplementedError, ValueError) as error:
         raise _no_density(node, str(getattr(draw.owner, "op", draw))) from error
     back = {new: old for old, new in stand_ins.items()}
-    (factor,) = replay([found[plain]], {**back, seen: value}, _without_checks)
-    return factor.sum()
+    (factor,) = replay([found[plain]], {**back, seen: value}, without_checks)
+    return factor
 
 
 def _no_density(node: Apply, got: str) -> DensityError:
@@ -180,14 +150,3 @@ def _blame(nodes: list[Apply], factors: list[Variable]) -> None:
 
 def _is_state(variable: Variable) -> bool:
     return isinstance(variable.type, RandomType)
-
-
-def _without_checks(node: Apply, inputs: list[Variable]) -> Any:
-    """A transform: what AePPL would stop the program for has density 0 instead."""
-    if not isinstance(node.op, CheckAndRaise):
-        return None
-    value, *conditions = inputs
-    holds = conditions[0]
-    for other in conditions[1:]:
-        holds = at.and_(holds, other)
-    return [at.switch(holds, value, at.as_tensor(-np.inf, dtype=value.type.dtype))]

@@ -19,7 +19,7 @@ from aeframe.core.module import Module, graph_method, is_array
 from aeframe.core.supports import Real
 from aeframe.core.trace import current_trace
 from aeframe.distributions import Distribution
-from aeframe.distributions.base import as_float
+from aeframe.distributions.base import as_parameter
 from aeframe.prob.density import free_sites, log_density
 from aeframe.prob.observe import Observe, numbers
 from aeframe.prob.plates import Plate, as_dims, declare, declared_shape, require_dims
@@ -122,7 +122,7 @@ class Model(Module):
         advanced, draw = distribution.draw(self.random_state.read(), size)
         require_dims(full, names, draw)
         self.random_state.write(advanced)
-        arguments = [as_float(full, a) for a in distribution.support_arguments()]
+        arguments = [as_parameter(full, a) for a in distribution.support_arguments()]
         return record(SiteOp(full, "random", distribution.support, names)(draw, *arguments))
 
     def deterministic(
@@ -155,6 +155,7 @@ class Model(Module):
         """All sites by name, in order; without the data it takes, on symbols like the last."""
         if not data and not accepts(self, data):
             data = tuple(t() if isinstance(t, Type) else t for t in self._seen)
+            data = data or arguments(self, ()).symbols()
         require_data(self, data)
         self._seen = tuple(v.type if isinstance(v, Variable) else v for v in data)
         trace = current_trace()
@@ -167,6 +168,10 @@ class Model(Module):
         if not takes_data(self):
             self._names = tuple(name.removeprefix(prefix) for name in names)
         return {name: trace.sites[name] for name in names}
+
+    def read(self, *data: Any) -> tuple[Any, ...]:
+        """Data as the arguments of a call: a Model on frames makes arrays of them here."""
+        return data
 
     def observe(self, values: Mapping[str, Any]) -> Self:
         """A Model that shares the cells of this one, with sites at the values that were seen.
@@ -200,7 +205,7 @@ class Model(Module):
             When a site has no density.
         """
         if any(isinstance(v, Variable) for v in (*values.values(), *data)):
-            data = tuple(at.as_tensor(v) if is_array(v) else v for v in data)
+            data = tuple(at.as_tensor(v) if is_array(v) else v for v in self.read(*data))
             graph = lowered(self, data)
             nodes = free_sites(graph)
             symbolic = {

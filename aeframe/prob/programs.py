@@ -40,6 +40,7 @@ class Arguments:
 
 def arguments(model: Module, data: Sequence[Any]) -> Arguments:
     """Data as arrays and their types."""
+    data = model.read(*data) if hasattr(model, "read") else data
     types: list[Any] = []
     arrays: list[NDArray[Any]] = []
     for i, value in enumerate(data):

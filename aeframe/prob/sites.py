@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Apply, Variable
-from aesara.tensor.random.op import RandomVariable
 
 from aeframe.core.errors import (
     ArgumentError,
@@ -29,6 +28,7 @@ from aeframe.core.places import settle, without_truth
 from aeframe.core.shapes import compatible, is_tensor, shape_text
 from aeframe.core.supports import Support
 from aeframe.core.trace import current_trace
+from aeframe.distributions import parts
 from aeframe.rewrites import describe
 
 Dims: TypeAlias = "tuple[str | None, ...]"
@@ -212,9 +212,9 @@ def tell(node: Apply) -> str:
     if isinstance(node.op, ObserveOp):
         return f"{name} is observed"
     draw = node.inputs[0]
-    if draw.owner is not None and isinstance(draw.owner.op, RandomVariable):
-        inner = ", ".join(map(_short, draw.owner.inputs[3:]))
-        return f"{name} ~ {draw.owner.op.name}({inner})"
+    if (found := parts(draw)) is not None:
+        op, parameters = found
+        return f"{name} ~ {op.name}({', '.join(map(_short, parameters))})"
     return f"{name} = {describe(draw, 1)}"
 
 

@@ -10,6 +10,7 @@ from aeframe.rewrites.optimal import OptimalExtraction
 from aeframe.rewrites.passes import Greedy, Pass, Pipeline
 from aeframe.rewrites.pattern import (
     Bindings,
+    Computed,
     Each,
     Every,
     Expr,
@@ -45,6 +46,7 @@ __all__ = [
     "SIMPLIFICATIONS",
     "Alternative",
     "Bindings",
+    "Computed",
     "Definition",
     "Diff",
     "EGraph",

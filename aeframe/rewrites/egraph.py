@@ -7,19 +7,17 @@ an e-graph looks like any other graph, in the types that ``make_node`` gives.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from itertools import islice
 from typing import Any
 
 from aesara.graph.basic import Apply, Constant, Variable
 
-from aeframe.core.graph import toposort
+from aeframe.core.graph import Merger, toposort
 from aeframe.core.shapes import is_tensor
 from aeframe.rewrites.match import View
 from aeframe.rewrites.rule import require_one_type
-
-SMALL = 16  # entries: constants up to this size are compared by value
 
 
 class EGraph(View):
@@ -55,7 +53,7 @@ class EGraph(View):
         self._users: dict[Variable, dict[Apply, None]] = {}
         self._known: dict[Any, Apply] = {}
         self._keys: dict[Apply, Any] = {}
-        self._constants: dict[Any, Variable] = {}
+        self._merger = Merger()
         self._by_type: dict[type, dict[Apply, None]] = {}
         self.stale: dict[Apply, None] = {}
         self.changed: set[Variable] = set()
@@ -76,10 +74,6 @@ class EGraph(View):
         """The Applies of the class, the oldest first."""
         return tuple(self._makers[variable])
 
-    def users(self, variable: Variable) -> Iterable[Apply]:
-        """The Applies that take the class as an input."""
-        return tuple(self._users[variable])
-
     def applies(self, op: type | None = None) -> Iterator[Apply]:
         """All Applies, or those of Ops of one class."""
         return iter(tuple(self._keys if op is None else self._by_type.get(op, ())))
@@ -88,10 +82,6 @@ class EGraph(View):
         """The ``n`` Applies that were added last."""
         return list(islice(reversed(self._keys), n))
 
-    def number(self, variable: Variable) -> int:
-        """How many variables were there before it."""
-        return self._number[variable]
-
     def op_types(self) -> Iterable[type]:
         """The classes of the Ops that there are."""
         return tuple(self._by_type)
@@ -99,20 +89,16 @@ class EGraph(View):
     def __contains__(self, node: object) -> bool:
         return node in self._keys
 
-    def add(
-        self, outputs: Sequence[Variable], replace: Mapping[Variable, Variable] | None = None
-    ) -> list[Variable]:
+    def add(self, outputs: Sequence[Variable]) -> list[Variable]:
         """The classes of ``outputs``; what lies above variables of the e-graph is known already."""
-        new = dict(replace or {})
+        new: dict[Variable, Variable] = {}
         for node in toposort(outputs, ChainMap(new, self._parent)):
             made = self._insert(node, [self._leaf(new.get(v, v)) for v in node.inputs])
             new.update(zip(node.outputs, made.outputs, strict=True))
         return [self._leaf(new.get(v, v)) for v in outputs]
 
     def _leaf(self, variable: Variable) -> Variable:
-        if isinstance(variable, Constant) and getattr(variable.data, "size", SMALL + 1) <= SMALL:
-            key = (variable.type, variable.data.tobytes())
-            variable = self._constants.setdefault(key, variable)
+        variable = self._merger.constant(variable)
         if variable not in self._parent:
             self._register(variable)
         return self.find(variable)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 
 import numpy as np
 from aesara.graph.basic import Apply, Variable
@@ -14,6 +15,7 @@ from aeframe.rewrites.extract import Choice, Extraction, Problem
 Known = tuple[float, int]  # the price of a class, and the Applies that it needs as bits
 Price = Callable[[Apply, int], float]
 ROUNDS = 3
+LESS = 1 - 1e-6  # what a price must fall to, for sums are rounded
 
 
 class GreedyExtraction(Extraction):
@@ -61,29 +63,28 @@ class _Bottom:
 
     def run(self, price: Price) -> dict[Variable, Apply]:
         """The choice by ``price``, which gets an Apply and the bits of all that it needs."""
-        problem, known = self.problem, self.known
+        makers, known = self.problem.makers, self.known
         known.clear()
+        known.update((v, (0.0, 0)) for v, nodes in makers.items() if not nodes)
         best: dict[Variable, Apply] = {}
-        todo: dict[Variable, None] = dict.fromkeys(problem.makers)
+        todo = dict.fromkeys(v for v, nodes in makers.items() if nodes)
         while todo:
             variable = next(iter(todo))
             del todo[variable]
-            nodes = problem.makers[variable]
-            offers = [self.offer(variable, nodes, n, price) for n in nodes] or [(0.0, 0, None)]
-            least = min((o for o in offers if o), key=_price, default=None)
-            if least is None or (
-                variable in known and not least[0] < known[variable][0] * 0.999999
-            ):
+            nodes = makers[variable]
+            offers = [o for n in nodes if (o := self.offer(variable, nodes, n, price))]
+            if not offers:
+                continue  # an input is not known yet
+            least, used, node = min(offers, key=itemgetter(0))
+            if variable in known and least >= LESS * known[variable][0]:
                 continue
-            known[variable] = least[:2]
-            if least[2] is not None:
-                best[variable] = least[2]
+            known[variable], best[variable] = (least, used), node
             todo.update(self.above.get(variable, {}))
         return best
 
     def offer(
         self, variable: Variable, makers: Sequence[Apply], node: Apply, price: Price
-    ) -> tuple[float, int, Apply | None] | None:
+    ) -> tuple[float, int, Apply] | None:
         """What ``variable`` costs if ``node`` makes it; nothing may need what makes itself."""
         used = 0
         for v in self.inputs[node]:
@@ -111,7 +112,3 @@ class _Bottom:
     def tree(self, node: Apply, used: int) -> float:
         """The Apply, and each input in full."""
         return self.problem.costs[node] + sum(self.known[v][0] for v in self.inputs[node])
-
-
-def _price(offer: tuple[float, int, Apply | None]) -> float:
-    return offer[0]

@@ -14,7 +14,7 @@ from aesara.graph.basic import Apply, Constant, Variable
 from aesara.graph.op import Op
 
 from aeframe.core.errors import RewriteError
-from aeframe.core.ops import IntermediateType
+from aeframe.core.intermediate import IntermediateType
 from aeframe.core.shapes import is_tensor
 from aeframe.rewrites.pattern import (
     EACH,

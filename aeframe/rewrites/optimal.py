@@ -34,8 +34,8 @@ class OptimalExtraction(Extraction):
     def __call__(self, problem: Problem) -> dict[Variable, Apply]:
         """The Apply for each class."""
         start = GreedyExtraction()(problem)
-        if not problem.costs:
-            return start  # the results are inputs
+        if all(len(nodes) < 2 for nodes in problem.makers.values()):
+            return start  # there is no choice
         found = _Program(problem).solve(self.seconds, self.gap)
         if found is None or problem.order(found) is None:
             return start

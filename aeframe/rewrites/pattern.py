@@ -8,7 +8,7 @@ the right. ``Var("x", "n i")`` stands for any tensor of two dimensions and names
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,8 @@ from aesara.graph.op import Op
 from aesara.tensor.var import TensorVariable
 
 from aeframe.core.errors import RewriteError
-from aeframe.core.ops import IntermediateType, as_variable
+from aeframe.core.intermediate import IntermediateType
+from aeframe.core.ops import as_variable
 from aeframe.core.shapes import narrow
 from aeframe.rewrites.condition import value
 from aeframe.rewrites.vocabulary import SliceOp
@@ -130,8 +131,19 @@ class Prop(Pattern):
     name: str
 
     def value(self, bound: Bindings) -> Any:
-        """What it is on the right; a subclass may compute with what was bound."""
+        """What it is on the right: what was bound, or a size."""
         return names_of(bound)[self.name]
+
+
+@dataclass(frozen=True)
+class Computed(Prop):
+    """A hyperparameter on the right: ``function`` of the hyperparameter or size ``name``."""
+
+    function: Callable[[Any], Any]
+
+    def value(self, bound: Bindings) -> Any:
+        """``function`` of what was bound."""
+        return self.function(super().value(bound))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from aeframe.core.structure import walk
 from aeframe.core.trace import tracing
 from aeframe.nn.rules import mask_rows
 from aeframe.rewrites import finish, interpret
-from aeframe.train.data import CLASS_WEIGHT, ROWS, WEIGHT, names_of
+from aeframe.train.batch import CLASS_WEIGHT, ROWS, WEIGHT
+from aeframe.train.data import names_of
 from aeframe.train.metrics import Metric
 from aeframe.train.optimizers import Optimizer
 
@@ -40,7 +41,7 @@ def loss_graph(
     types
         Of inputs, target and extras.
     extras
-        What comes after the target, see :class:`aeframe.train.data.Batch`.
+        What comes after the target, see :class:`aeframe.train.batch.Batch`.
 
     Returns
     -------

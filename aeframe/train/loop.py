@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from aeframe.backends import interrupts_between, interrupts_wait, to_numpy
 from aeframe.core.errors import ArgumentError, ShapeError
 from aeframe.core.progress import progress_bar
+from aeframe.train.batch import Batch, Options
 from aeframe.train.callbacks import Callback
 from aeframe.train.checkpoint import Checkpoint
-from aeframe.train.data import Batch, Feed, Options, Rows
+from aeframe.train.data import Feed, Rows
 from aeframe.train.history import History, short
 from aeframe.train.prefetch import ahead, stacked
 

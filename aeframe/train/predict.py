@@ -11,7 +11,8 @@ from aeframe.backends import Backend, run
 from aeframe.core.arguments import count
 from aeframe.core.errors import ArgumentError, DataError
 from aeframe.core.module import Module
-from aeframe.train.data import Arrays, Batch, Options, Rows, names_of
+from aeframe.train.batch import Arrays, Batch, Options
+from aeframe.train.data import Rows, names_of
 
 
 def predict(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from aeframe.train.data import Batch
+from aeframe.train.batch import Batch
 
 
 def stacked(batches: Iterator[Batch], count: int) -> Iterator[Batch]:

@@ -23,18 +23,10 @@ from aeframe.core.errors import ArgumentError, StateError
 from aeframe.core.module import Module
 from aeframe.core.structure import walk
 from aeframe.rewrites import inference
+from aeframe.train.batch import Batch, Options
 from aeframe.train.callbacks import Callback
 from aeframe.train.checkpoint import save
-from aeframe.train.data import (
-    Batch,
-    Feed,
-    Options,
-    Rows,
-    as_feed,
-    given_together,
-    names_of,
-    require_class_weight,
-)
+from aeframe.train.data import Feed, Rows, as_feed, given_together, names_of, require_class_weight
 from aeframe.train.graph import loss_graph, takes_weight, target_check, with_step
 from aeframe.train.history import History
 from aeframe.train.loop import Plan, Tally, in_order, run

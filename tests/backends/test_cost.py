@@ -16,7 +16,7 @@ from aeframe.core import Graph, Parameter, TypedOp
 from aeframe.core.cells import RandomState
 from aeframe.core.errors import ShapeError
 from aeframe.core.graph import leaves, toposort
-from aeframe.core.ops import IntermediateOp, IntermediateType
+from aeframe.core.intermediate import IntermediateOp, IntermediateType
 from aeframe.core.shapes import narrow
 from aeframe.nn.ops import (
     AttentionOp,

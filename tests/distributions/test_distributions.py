@@ -66,7 +66,7 @@ def test_arguments_may_be_numbers_arrays_symbols_parameters_and_draws():
 def test_supports():
     assert ae.Normal().support == Real()
     assert ae.HalfNormal().support == Positive()
-    assert ae.Bernoulli().support == Binary()
+    assert ae.Bernoulli(0.5).support == Binary()
     assert Binary().discrete
     assert Real() != Binary()
     with pytest.raises(DataError, match="no unconstrained scale"):

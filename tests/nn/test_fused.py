@@ -207,6 +207,18 @@ def test_what_is_claimed(backend):
     assert not claimed(Graph(tuple(small), (FusedOp(DenseOp(), ReluOp())(*small),)), backend)
 
 
+@kernels
+@pytest.mark.parametrize("addend", [(), (7,), (1, 7), (3, 1), (2, 3, 7), (2, 1, 1)], ids=str)
+@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.usefixtures("eager_claims")
+def test_no_kernel_adds_what_is_broadcast(addend, backend):
+    """Neither an addend of fewer entries than the layer's output nor one of more."""
+    arrays, op = normal((3, 5), (5, 7), (7,), addend), FusedOp(DenseOp(), ReluOp())
+    inputs = symbols(*arrays)
+    assert claimed(Graph(tuple(inputs), (op(*inputs),)), backend) == [op.layer]
+    agree(op, chain(op.layer, op.activation), arrays, backend)
+
+
 @pytest.mark.usefixtures("eager_claims")
 def test_relu_keeps_nan_and_gelu_has_its_limits():
     x, w, b = (np.array(v, "float32") for v in ([[np.nan], [9.0], [-9.0]], [[1.0]], [0.0]))

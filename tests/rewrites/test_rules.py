@@ -14,7 +14,8 @@ from aeframe import circuits, gp, nn
 from aeframe.core import Graph, expand, grad, toposort
 from aeframe.core.errors import AeframeError
 from aeframe.core.grad import is_float
-from aeframe.core.ops import IntermediateType, TypedOp, body_of
+from aeframe.core.intermediate import IntermediateType
+from aeframe.core.ops import TypedOp, body_of
 from aeframe.core.shapes import type_text
 from aeframe.nn.ops import Conv2DOp, PoolOp
 from aeframe.rewrites import Equality, Prop, Rule, Var, interpret, term

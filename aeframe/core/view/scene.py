@@ -11,8 +11,8 @@ from aesara.tensor.random.type import RandomType
 from aeframe.core.cells import Cell, Parameter, RandomState
 from aeframe.core.errors import UnknownNameError, nearest
 from aeframe.core.graph import Graph, toposort
+from aeframe.core.intermediate import IntermediateType
 from aeframe.core.module import Module
-from aeframe.core.ops import IntermediateType
 from aeframe.core.shapes import is_tensor, shape_text, type_text
 from aeframe.core.structure import Structure
 from aeframe.core.view import labels

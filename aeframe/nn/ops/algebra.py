@@ -11,7 +11,7 @@ from aesara.graph.basic import Variable
 from aesara.tensor.type import TensorType
 
 from aeframe.core.errors import ArgumentError
-from aeframe.core.ops import TypedOp, WeightOp, require_ndim, tensor_like
+from aeframe.core.ops import WeightOp, require_ndim, tensor_like
 from aeframe.core.trace import current_path
 from aeframe.nn.ops.windows import padding_pairs
 
@@ -29,13 +29,17 @@ class IdentityOp(WeightOp):
         return at.constant(np.eye(self.n, dtype=self.dtype))
 
 
-class IdentityKernelOp(WeightOp):
-    """The (kh, kw, c, c) kernel that a convolution without effect has, 1 at (kh // 2, kw // 2)."""
+class _ChannelKernelOp(WeightOp):
+    """A kernel made of its sizes alone."""
 
     __props__ = ("kernel", "channels", "dtype")
 
     def __init__(self, kernel: tuple[int, int], channels: int, dtype: str = "float64") -> None:
         self.kernel, self.channels, self.dtype = kernel, channels, dtype
+
+
+class IdentityKernelOp(_ChannelKernelOp):
+    """The (kh, kw, c, c) kernel that a convolution without effect has, 1 at (kh // 2, kw // 2)."""
 
     def body(self) -> Variable:
         """The identity at the middle tap."""
@@ -44,13 +48,8 @@ class IdentityKernelOp(WeightOp):
         return at.constant(made)
 
 
-class AverageKernelOp(WeightOp):
+class AverageKernelOp(_ChannelKernelOp):
     """The (kh, kw, c, c) kernel with which a convolution is average pooling."""
-
-    __props__ = ("kernel", "channels", "dtype")
-
-    def __init__(self, kernel: tuple[int, int], channels: int, dtype: str = "float64") -> None:
-        self.kernel, self.channels, self.dtype = kernel, channels, dtype
 
     def body(self) -> Variable:
         """1 / (kh kw) of each channel at every tap."""
@@ -134,18 +133,3 @@ class NormFactorsOp(WeightOp):
         """Factor and offset."""
         factor = scale / at.sqrt(variance + self.epsilon)
         return [factor, shift - mean * factor]
-
-
-class StandardizeOp(TypedOp):
-    """Mean 0 and variance 1 over the last axis: layer normalization before scale and shift."""
-
-    __props__ = ("epsilon",)
-
-    def __init__(self, epsilon: float) -> None:
-        self.epsilon = epsilon
-
-    def body(self, x: Variable) -> Variable:
-        """(x − mean) / √(variance + ε)."""
-        from aeframe.nn.ops.normalize import LayerNormOp
-
-        return LayerNormOp(self.epsilon).standardized(x, -1)[0]

@@ -62,11 +62,12 @@ class FusedOp(TypedOp):
         cotangents: Sequence[Variable | None],
     ) -> Sequence[Variable | None]:
         """That of the activation, then that of the layer; nothing is computed twice for a relu."""
-        (g,), given = cotangents, inputs[:3]
+        (g,), given, addends = cotangents, inputs[:3], inputs[3:]
         assert g is not None
         if self.activation is not None:
             (g,) = self.activation.pullback([self._sum(*inputs)], outputs, [g])
         y = self.layer(*given)
-        found = self.layer.pullback(given, [y], [g])
-        more = [AddOp().pullback([y, v], [], [g])[1] for v in inputs[3:]]  # summed if broadcast
-        return [*found, *more]
+        of_parts: Sequence[Variable | None] = [g]
+        if addends:
+            of_parts = AddOp().pullback([y, *addends], [], [g])  # what is broadcast is summed
+        return [*self.layer.pullback(given, [y], of_parts[:1]), *of_parts[1:]]

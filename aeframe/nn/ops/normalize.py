@@ -9,6 +9,7 @@ from aesara.graph.basic import Variable
 from aesara.graph.type import Type
 
 from aeframe.core.errors import ShapeError
+from aeframe.core.grad import is_float
 from aeframe.core.ops import TypedOp, require_ndim, require_size, tensor_like
 from aeframe.core.shapes import shape_text
 from aeframe.core.trace import current_path
@@ -27,8 +28,8 @@ class _Normalize(TypedOp):
             require_size(self, "x", x, x.type.ndim - 1, p.type.shape[0])
 
     def out_types(self, x: Variable, *parameters: Variable) -> Sequence[Type] | None:
-        """That of ``x``."""
-        return tensor_like(x.type.shape, x, *parameters)
+        """That of ``x``, where it is a float."""
+        return tensor_like(x.type.shape, x, *parameters) if is_float(x) else None
 
     def standardized(
         self, x: Variable, axes: int | list[int], weight: Variable | None = None
@@ -38,6 +39,14 @@ class _Normalize(TypedOp):
         centred = x - mean
         variance = _mean(centred * centred, axes, weight)
         return centred / at.sqrt(variance + self.epsilon), mean, variance
+
+
+class StandardizeOp(_Normalize):
+    """Mean 0 and variance 1 over the last axis: layer normalization before scale and shift."""
+
+    def body(self, x: Variable) -> Variable:
+        """(x − mean) / √(variance + ε)."""
+        return self.standardized(x, -1)[0]
 
 
 class LayerNormOp(_Normalize):

@@ -1,0 +1,190 @@
+"""Diagnosis: whether draws can be trusted, in words, and what to do where not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeframe.core.summary import plain_table, render
+
+# Vehtari et al. 2021 (arXiv 1903.08008): R-hat below 1.01, 100 effective draws from each chain.
+# Betancourt 2016 (arXiv 1604.00695): E-BFMI above 0.3. Vehtari et al. 2024 (arXiv 1507.02646):
+# Pareto k below 0.7.
+R_HAT, ESS_PER_CHAIN, E_BFMI, PARETO_K = 1.01, 100, 0.3, 0.7
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: its name, the worst value, whether it is well, in words."""
+
+    name: str
+    value: float
+    good: bool
+    words: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was checked of a posterior; as text, a verdict above the checks.
+
+    >>> print(Diagnosis((check_pareto_k(0.2),)).verdict)
+    All checks passed.
+    """
+
+    checks: tuple[Check, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether every check passed."""
+        return all(c.good for c in self.checks)
+
+    def __getitem__(self, name: str) -> Check:
+        """The check of that name."""
+        return {c.name: c for c in self.checks}[name]
+
+    @property
+    def verdict(self) -> str:
+        """What is wrong and what to do, or that nothing is."""
+        if not self.checks:
+            return "There is nothing to check: the draws are independent."
+        wrong = [f"{c.words}. {c.fix}" for c in self.checks if not c.good]
+        return "\n".join(wrong) or "All checks passed."
+
+    def __str__(self) -> str:
+        table = plain_table("", "check", "worst", "", "")
+        for c in self.checks:
+            table.add_row(c.name, f"{c.value:.4g}", "good" if c.good else "bad", c.words)
+        return f"{self.verdict}\n{render(table)}" if self.checks else self.verdict
+
+    __repr__ = __str__
+
+
+def arviz() -> ModuleType:
+    """ArviZ, imported at the first use, without the notice that it prints."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        import arviz
+
+    return arviz
+
+
+def diagnose_chains(
+    chains: Mapping[str, NDArray[Any]], stats: Mapping[str, NDArray[Any]]
+) -> Iterator[Check]:
+    """The checks of Markov chains, site → (chain, draw, ...); of ``stats`` those it has."""
+    yield from _convergence(chains)
+    if "energy" in stats:
+        yield _check_energy(stats["energy"])
+    if "diverging" in stats:
+        yield _check_divergences(stats["diverging"])
+    if "reached_max_depth" in stats:
+        yield _check_depth(stats["reached_max_depth"])
+
+
+def _convergence(chains: Mapping[str, NDArray[np.float64]]) -> Iterator[Check]:
+    az = arviz()
+    count, draws = next(iter(chains.values())).shape[:2]
+    # what never moves (the diagonal of a correlation matrix) has nothing to converge to
+    moving = {k: v for k, v in (_entries(k, v) for k, v in chains.items()) if v.shape[2]}
+    if draws < 4 or not moving:
+        return
+    enough = ESS_PER_CHAIN * count
+    if count > 1:
+        r_hat, where = _worst({k: az.rhat(v) for k, v in _columns(moving)}, 1)
+        yield Check(
+            "R-hat",
+            r_hat,
+            r_hat < R_HAT,
+            f"R-hat is at most {r_hat:.4g}, at {where}"
+            if r_hat < R_HAT
+            else f"The chains do not agree: R-hat of {where} is {r_hat:.4g}, above {R_HAT}",
+            "Run longer (`warmup`, `draws`); if that does not help, look at `plot()`: several "
+            "modes, or a parameter that the data do not identify.",
+        )
+    for kind in ("bulk", "tail"):
+        ess, where = _worst({k: az.ess(v, method=kind) for k, v in _columns(moving)}, -1)
+        yield Check(
+            f"ESS {kind}",
+            ess,
+            ess >= enough,
+            f"there are at least {ess:.0f} effective draws ({kind}), at {where}"
+            if ess >= enough
+            else f"{where} has {ess:.0f} effective draws ({kind}), fewer than {enough}",
+            f"Take {max(2.0, np.ceil(enough / max(ess, 1.0))):.0f} times as many draws.",
+        )
+
+
+def _entries(site: str, values: NDArray[np.float64]) -> tuple[str, NDArray[np.float64]]:
+    """A site's entries that move, (chain, draw, entry)."""
+    flat = np.asarray(values, dtype="float64").reshape(*values.shape[:2], -1)
+    return site, flat[:, :, np.ptp(flat, axis=(0, 1)) != 0]
+
+
+def _columns(
+    moving: Mapping[str, NDArray[np.float64]],
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    for site, values in moving.items():
+        for i in range(values.shape[2]):
+            yield (f"{site}[{i}]" if values.shape[2] > 1 else site), values[:, :, i]
+
+
+def _worst(found: Mapping[str, float], sign: int) -> tuple[float, str]:
+    """The largest of what was found, or with ``sign`` -1 the smallest, and where it is."""
+    where = max(found, key=lambda k: sign * found[k])
+    return float(found[where]), where
+
+
+def _check_energy(energy: NDArray[np.float64]) -> Check:
+    value = float(np.min(arviz().bfmi(energy)))
+    return Check(
+        "E-BFMI",
+        value,
+        value >= E_BFMI,
+        f"the energy is explored well: E-BFMI is at least {value:.2f}"
+        if value >= E_BFMI
+        else f"The energy is explored slowly: E-BFMI is {value:.2f}, below {E_BFMI}",
+        "Heavy tails or a funnel: reparametrize (non-centre), or give scales tighter priors.",
+    )
+
+
+def _check_divergences(diverging: NDArray[np.bool_]) -> Check:
+    count, of = int(np.sum(diverging)), diverging.size
+    return Check(
+        "divergences",
+        float(count),
+        count == 0,
+        "no draw diverged" if not count else f"{count} of {of} draws diverged: means may be biased",
+        "Non-centre: sample a standard normal z and compute mu + tau * z; or raise "
+        "`target_acceptance` (0.95, 0.99).",
+    )
+
+
+def _check_depth(reached: NDArray[np.bool_]) -> Check:
+    share = float(np.mean(reached))
+    return Check(
+        "depth",
+        share,
+        share < 0.05,
+        f"{share:.0%} of the draws reached the largest tree",
+        "Scale the variables alike, set `dense=True`, or raise `max_depth`.",
+    )
+
+
+def check_pareto_k(k: float) -> Check:
+    """The check of importance weights with Pareto shape ``k``."""
+    return Check(
+        "Pareto k",
+        k,
+        k < PARETO_K,
+        f"importance weights are reliable: Pareto k is {k:.2f}"
+        if k < PARETO_K
+        else f"The approximation is far from the posterior: Pareto k is {k:.2f}, above {PARETO_K}",
+        "Use a richer approximation, or `inference=ae.NUTS()`.",
+    )

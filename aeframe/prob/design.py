@@ -1,0 +1,198 @@
+"""Design matrices of a formula, by the library formulae."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeframe.core.errors import ArgumentError, DataError, UnknownNameError, nearest
+
+Column = NDArray[Any] | list[str]
+
+
+class Design:
+    """The matrices of a formula on the data it was made for, and on new data.
+
+    Attributes
+    ----------
+    name
+        Of the response.
+    response
+        Its values, (n,), or (n, k) for labels (as indicators) and for successes and trials.
+    names
+        Of the columns of the common design matrix, the intercept left out.
+    terms
+        Term → its places among the columns.
+    intercept
+        Whether there is one.
+    mean, sd
+        Of each column; a constant column has sd 1.
+    groups
+        Group-level term → the labels of its effects.
+    group_scale
+        Group-level term → 1 / sd of what its effects multiply.
+    """
+
+    def __init__(self, formula: str, columns: Mapping[str, Column]) -> None:
+        from formulae import design_matrices
+
+        frame = _frame(columns)
+        try:
+            made = design_matrices(formula, frame, na_action="error")
+        except Exception as error:
+            raise _told(error, formula, columns) from error
+        if made.response is None:
+            raise ArgumentError(
+                "the formula has no response", expected='"y ~ x1 + x2"', got=repr(formula)
+            )
+        self._made, self.formula = made, formula
+        self.name = str(made.response.name)
+        self.response = np.asarray(made.response.design_matrix, dtype="float64")
+        self.names: list[str] = []
+        self.terms: dict[str, slice] = {}
+        self._taken: list[int] = []
+        self._offsets: list[int] = []
+        self.intercept = False
+        for name, term in ({} if made.common is None else made.common.terms).items():
+            places = range(*made.common.slices[name].indices(made.common.design_matrix.shape[1]))
+            if term.kind == "intercept":
+                self.intercept = True
+            elif term.kind == "offset":
+                self._offsets += places
+            else:
+                self.terms[name] = slice(len(self.names), len(self.names) + len(places))
+                self.names += [str(label) for label in term.labels]
+                self._taken += places
+        x = self._common(None)
+        self.mean = x.mean(axis=0)
+        sd = x.std(axis=0)
+        self.sd = np.where(sd > 0, sd, 1.0)
+        self.groups: dict[str, list[str]] = {}
+        self.group_scale: dict[str, float] = {}
+        for name, term in ({} if made.group is None else made.group.terms).items():
+            self.groups[name] = [re.sub(r"^.*\|.*?\[(.*)\]$", r"\1", k) for k in term.labels]
+            if len(set(self.groups[name])) < len(self.groups[name]):
+                self.groups[name] = [str(k) for k in term.labels]
+            part = made.group.design_matrix.tocsr()[:, made.group.slices[name]]
+            self.group_scale[name] = 1.0 / (np.asarray(part.sum(axis=1)).std() or 1.0)
+
+    def arrays(self, data: Any = None) -> tuple[NDArray[Any], ...]:
+        """Columns, offset and trials of each row; then index and weight of each group's effects.
+
+        Raises
+        ------
+        UnknownNameError
+            When a column is missing.
+        DataError
+            When a column has labels that the data of the model did not have.
+        """
+        try:
+            return self._arrays(None if data is None else _frame(data))
+        except (KeyError, ValueError) as error:
+            raise _told(error, self.formula, data or {}) from error
+
+    def response_of(self, data: Any) -> NDArray[Any]:
+        """The response in new data."""
+        frame = _frame(data)
+        try:
+            found = self._made.response.evaluate_new_data(frame)
+        except (KeyError, ValueError) as error:
+            raise _told(error, self.formula, frame) from error
+        return np.asarray(getattr(found, "design_matrix", found), dtype="float64")
+
+    def _arrays(self, frame: Any) -> tuple[NDArray[Any], ...]:
+        x = self._common(frame)
+        n = len(self.response) if frame is None else len(frame)
+        offset = self._matrix(frame)[:, self._offsets].sum(axis=1) if self._offsets else np.zeros(n)
+        trials = np.ones(n, dtype="int64")
+        if self._made.response.kind == "proportion":
+            values = self.response if frame is None else self.response_of(frame)
+            trials = values[:, 1].astype("int64")
+        groups: list[NDArray[Any]] = []
+        if self._made.group is not None:
+            made = self._made.group
+            z = (made if frame is None else made.evaluate_new_data(frame)).design_matrix.tocsr()
+            for name in self.groups:
+                groups += _sparse(z[:, made.slices[name]])
+        return x, offset, trials, *groups
+
+    def _matrix(self, frame: Any) -> NDArray[np.float64]:
+        made = self._made.common
+        found = made if frame is None else made.evaluate_new_data(frame)
+        return np.asarray(found.design_matrix, dtype="float64")
+
+    def _common(self, frame: Any) -> NDArray[np.float64]:
+        if not self._taken:
+            return np.zeros((len(self.response) if frame is None else len(frame), 0))
+        return self._matrix(frame)[:, self._taken]
+
+
+def columns_of(formula: str, data: Any) -> dict[str, Column]:
+    """The columns of a frame that a formula names: numbers as arrays, all else as labels.
+
+    Raises
+    ------
+    DataError
+        When one has missing values.
+    """
+    frame = _frame(data)
+    words = set(re.findall(r"[^\W\d]\w*", formula)) | set(re.findall(r"`(.+?)`", formula))
+    columns: dict[str, Column] = {}
+    for name in frame.columns:
+        if str(name) not in words:
+            continue
+        column = frame[name]
+        if column.isna().any():
+            raise DataError(
+                f"the column {name!r} has missing values",
+                path=str(name),
+                expected="a value in every row",
+                got=f"{int(column.isna().sum())} missing",
+                fix="drop these rows first: data.dropna()",
+            )
+        numbers = np.asarray(column)
+        labels = numbers.dtype.kind not in "fiu"
+        columns[str(name)] = [str(v) for v in column] if labels else numbers
+    return columns
+
+
+def _frame(data: Any) -> Any:
+    import pandas as pd
+
+    return data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
+
+
+def _sparse(part: Any) -> list[NDArray[Any]]:
+    """The places and values of what each row of a sparse matrix holds: two arrays (n, most)."""
+    counts = np.diff(part.indptr)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    column = np.arange(part.nnz) - np.repeat(part.indptr[:-1], counts)
+    index = np.zeros((len(counts), max(counts.max(initial=0), 1)), dtype="int64")
+    weight = np.zeros(index.shape)
+    index[rows, column], weight[rows, column] = part.indices, part.data
+    return [index, weight]
+
+
+def _told(error: Exception, formula: str, columns: Any) -> Exception:
+    """An error of formulae in our words."""
+    if isinstance(error, KeyError):
+        name = str(error.args[0])
+        return UnknownNameError(
+            f"the data have no column {name!r}", path=formula, fix=nearest(name, [*columns])
+        )
+    if "not present in the original" in str(error) or "incomplete" in str(error):
+        return DataError(
+            "the data do not fit the formula",
+            path=formula,
+            got=str(error),
+            fix="leave these rows out, or fit the model on data with these labels",
+        )
+    return ArgumentError(
+        "the formula cannot be read",
+        expected='such as "y ~ x1 + (1 + x1 | group)"',
+        got=f"{formula!r}: {error}",
+    )
