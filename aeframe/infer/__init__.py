@@ -8,6 +8,12 @@ from aeframe.infer.laplace import Laplace, LaplacePosterior
 from aeframe.infer.maximum import MAP, PointPosterior
 from aeframe.infer.posterior import Inference, Posterior
 from aeframe.infer.sampled import SampledPosterior
+from aeframe.infer.variational import (
+    FullRank,
+    MeanField,
+    StructuredVI,
+    VariationalPosterior,
+)
 
 __all__ = [
     "MAP",
@@ -15,13 +21,17 @@ __all__ = [
     "Diagnosis",
     "Enumeration",
     "ExactPosterior",
+    "FullRank",
     "Inference",
     "Laplace",
     "LaplacePosterior",
+    "MeanField",
     "PointPosterior",
     "Posterior",
     "SampledPosterior",
     "Start",
+    "StructuredVI",
+    "VariationalPosterior",
     "choose",
     "fit",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from aeframe.core.arguments import count, is_number
 from aeframe.core.errors import ArgumentError, FitError
 from aeframe.core.progress import progress_bar
 from aeframe.core.summary import plain_table, render
+from aeframe.infer.diagnosis import Check, arviz, check_pareto_k
 from aeframe.infer.posterior import Inference, Posterior, shown
 from aeframe.infer.variational_elbo import Climb, Vector, climb
 from aeframe.infer.variational_guide import Learned
@@ -56,20 +57,22 @@ class VariationalPosterior(Posterior):
         What the guide has learned.
     trace
         The ELBO of each step, noisy, of the best start.
-    elbo
-        The ELBO in the end, from 4000 draws.
     log_weights
-        log p − log q of these draws.
+        log p − log q of 4000 draws in the end.
     restarts
         The final ELBO of each start.
     """
 
     vector: Vector
     trace: Vector
-    elbo: Estimate
     log_weights: Vector
-    restarts: tuple[Estimate, ...]
+    restarts: tuple[float, ...]
     method: StructuredVI
+
+    @property
+    def elbo(self) -> Estimate:
+        """The ELBO in the end, from 4000 draws."""
+        return _mean(self.log_weights)
 
     def draws(self, n: int, seed: int = 0) -> Draws:
         """``n`` draws of the guide, site → array (n, ...)."""
@@ -127,26 +130,23 @@ class VariationalPosterior(Posterior):
     def pareto_k(self) -> float:
         """The shape of the tail of the importance weights (Vehtari et al. 2024).
 
-        Below 0.7 the guide is close enough for importance sampling to correct it.
+        Below 0.7 importance sampling can correct the guide.
         """
-        import arviz
+        return float(arviz().psislw(self.log_weights)[1])
 
-        return float(arviz.psislw(self.log_weights)[1])
+    def checks(self) -> Iterator[Check]:
+        """Whether it converged, and whether the guide can be trusted."""
+        words = f"the ELBO's last gain is {self.gain}"
+        if not self.converged:
+            words = f"The ELBO still changes: its last gain is {self.gain}"
+        yield Check("gain", self.gain.value, self.converged, words, "Raise `steps`.")
+        yield check_pareto_k(self.pareto_k)
 
-    def verdict(self) -> str:
-        """In words: whether it converged, and whether the guide can be trusted."""
-        gain, k = self.gain, self.pareto_k
-        settled = "converged" if self.converged else "not converged: raise `steps`"
-        fit = "close to the posterior" if k < 0.7 else "not the posterior's shape: try NUTS"
-        return f"{settled} (last gain {gain}); Pareto k {k:.2f}: {fit}"
+    def summary(self) -> str:
+        """The ELBO above the table and the verdict."""
+        return f"ELBO {self.elbo}\n{super().summary()}"
 
-    def rows(self) -> list[tuple[str, str]]:
-        """The ELBO, then every site's mean and standard deviation over 1000 draws."""
-        sites = [
-            (k, f"{shown(v.mean(axis=0))} (sd {shown(v.std(axis=0))})")
-            for k, v in self.draws(1000).items()
-        ]
-        return [("ELBO", str(self.elbo)), *sites]
+    __str__ = summary
 
     def explain(self) -> str:
         """Per site: its distribution, the rules, the family, and the weights of the prior λ."""
@@ -233,7 +233,7 @@ class StructuredVI(Inference):
     -1.84
     """
 
-    rules: tuple[Rule | str, ...] = ASVI
+    rules: tuple[Rule | str, ...] = field(default=ASVI, repr=False)
     steps: int = 5000
     samples: int = 1
     learning_rate: float | Schedule = 0.03
@@ -243,6 +243,8 @@ class StructuredVI(Inference):
     progress: bool = True
 
     def __post_init__(self) -> None:
+        names = tuple(r if isinstance(r, str) else r.name for r in self.rules)
+        object.__setattr__(self, "rules", names)  # files refer to rules by name
         for name in ("steps", "samples", "restarts"):
             count(name, getattr(self, name))
         rate = self.learning_rate
@@ -262,9 +264,10 @@ class StructuredVI(Inference):
     def climb(self, model: Model, data: Sequence[Any]) -> Climb:
         """The programs for ``model`` on ``data``, made once for each signature."""
         given = arguments(model, data)
-        names = tuple(r if isinstance(r, str) else r.name for r in self.rules)
-        key = ("variational", repr(given.types), names, self.samples, repr(self.schedule))
-        return cached(model, key, lambda: climb(model, given, names, self.samples, self.schedule))
+        key = ("variational", repr(given.types), self.rules, self.samples, repr(self.schedule))
+        return cached(
+            model, key, lambda: climb(model, given, self.rules, self.samples, self.schedule)
+        )
 
     def run(self, model: Model, data: Sequence[Any]) -> VariationalPosterior:
         """Climb from every start and keep the best.
@@ -288,7 +291,7 @@ class StructuredVI(Inference):
                     cell.restore(value)
                 ends.append(self._climb(model, data, programs, given.arrays, k, bar))
                 learned.append([p.numpy() for p in programs.learned])
-        scores = [e.elbo.value if np.isfinite(e.elbo.value) else -np.inf for e in ends]
+        scores = [e.restarts[0] if np.isfinite(e.restarts[0]) else -np.inf for e in ends]
         best = int(np.argmax(scores))
         if scores[best] == -np.inf:
             raise FitError(
@@ -300,8 +303,7 @@ class StructuredVI(Inference):
             )
         for cell, value in zip(programs.learned, learned[best], strict=True):
             cell.restore(value)
-        fields = vars(ends[best])
-        return VariationalPosterior(**{**fields, "restarts": tuple(e.elbo for e in ends)})
+        return replace(ends[best], restarts=tuple(e.restarts[0] for e in ends))
 
     def _climb(
         self,
@@ -324,17 +326,11 @@ class StructuredVI(Inference):
             bar.set_postfix_str(f"{trace[-1].mean():.3f}")
         vector = programs.vector.numpy()
         log_p, log_q, _ = programs.at(vector, rng.standard_normal((_FINAL, size)), arrays)
-        elbo = _mean(log_p - log_q)
+        ratios = log_p - log_q
+        end = (float(ratios.mean()),)
+        steps = np.concatenate(trace)
         return VariationalPosterior(
-            model,
-            tuple(data),
-            self,
-            "as asked",
-            vector,
-            np.concatenate(trace),
-            elbo,
-            log_p - log_q,
-            (elbo,),
+            model, tuple(data), self, "as asked", vector, steps, ratios, end
         )
 
 
@@ -342,11 +338,11 @@ class StructuredVI(Inference):
 class MeanField(StructuredVI):
     """Variational inference by independent normals on the unconstrained scale, of each entry."""
 
-    rules: tuple[Rule | str, ...] = MEAN_FIELD
+    rules: tuple[Rule | str, ...] = field(default=MEAN_FIELD, repr=False)
 
 
 @dataclass(frozen=True)
 class FullRank(StructuredVI):
     """Variational inference by one normal over the unconstrained scale of all free sites."""
 
-    rules: tuple[Rule | str, ...] = FULL_RANK
+    rules: tuple[Rule | str, ...] = field(default=FULL_RANK, repr=False)

@@ -13,7 +13,7 @@ import numpy as np
 from aesara.graph.basic import Variable
 
 from aeframe.core import TypedOp
-from aeframe.core.supports import Interval, Positive, Real, Simplex, Support
+from aeframe.core.supports import Positive, Real, Support
 from aeframe.gp.linalg import TriangularSolveOp
 
 _LOG_ROOT_TAU = 0.5 * float(np.log(2.0 * np.pi))
@@ -197,37 +197,37 @@ class CorrelatedNormalFamily(Family):
 
 
 class BernoulliFamily(Family):
-    """1 with probability p, else 0."""
+    """1 with probability sigmoid(logits), else 0."""
 
-    supports = (Interval(0.0, 1.0),)
+    supports = (Real(),)
     discrete = True
 
     def draw(self, noise: Variable, *parameters: Variable) -> Variable:
         """Whether Φ(z) < p."""
-        return at.lt(_below(noise), parameters[0])
+        return at.lt(_below(noise), at.sigmoid(parameters[0]))
 
     def log_density(self, draw: Variable, *parameters: Variable) -> Variable:
-        """Σ log p where 1, log(1 − p) where 0."""
-        (p,) = parameters
-        return at.switch(at.eq(draw, 1), at.log(p), at.log1p(-p)).sum()
+        """Σ log sigmoid(±logits)."""
+        sign = 2.0 * draw.astype("float64") - 1.0
+        return -at.softplus(-sign * parameters[0]).sum()
 
 
 class CategoricalFamily(Family):
-    """k with probability p[..., k]."""
+    """k with probability softmax(logits)[..., k]."""
 
-    supports = (Simplex(),)
+    supports = (Real(),)
     discrete = True
 
     def draw(self, noise: Variable, *parameters: Variable) -> Variable:
         """How many of the cumulative probabilities lie below Φ(z)."""
-        steps = at.cumsum(parameters[0], axis=-1)[..., :-1]
+        steps = at.cumsum(at.exp(_log_softmax(parameters[0])), axis=-1)[..., :-1]
         return at.gt(at.shape_padright(_below(noise)), steps).sum(axis=-1)
 
     def log_density(self, draw: Variable, *parameters: Variable) -> Variable:
-        """Σ log p[..., k]."""
-        (p,) = parameters
-        drawn = at.eq(at.shape_padright(draw), at.arange(p.shape[-1]))
-        return at.switch(drawn, at.log(p), 0.0).sum()
+        """Σ log softmax(logits)[..., k]."""
+        (logits,) = parameters
+        drawn = at.eq(at.shape_padright(draw), at.arange(logits.shape[-1]))
+        return (_log_softmax(logits) * drawn).sum()
 
     def body(self, *parameters: Variable) -> Variable:
         """The draw at the center."""
@@ -239,3 +239,7 @@ class CategoricalFamily(Family):
         """The draw's, then the number of categories."""
         assert given[-1] is not None
         return (*shape, given[-1])
+
+
+def _log_softmax(logits: Variable) -> Variable:
+    return logits - at.logsumexp(logits, axis=-1, keepdims=True)

@@ -4,19 +4,18 @@ A *substitution* says which family a site's distribution becomes, with the param
 it that distribution, or one close to it, on the unconstrained scale. A *surrogate* says how the
 guide's parameters follow from these. Both are declared like all rules:
 
->>> from aesara.tensor.random.basic import RayleighRV
->>> from aeframe.rewrites import Definition
->>> rayleigh = Definition(  # its square is exponential: log x = log(sd √2) + log(E) / 2
-...     "guide: my Rayleigh",
-...     prior(RayleighRV, "location", "sd"),
-...     term(LogExponentialFamily)(
-...         term(at.log)(term(at.mul)(Var("sd"), 2**0.5)), 0.5
-...     ),
+>>> from aesara.tensor.random.basic import VonMisesRV
+>>> von_mises = Definition(  # near its mean a normal, of sd 1/√kappa
+...     "guide: my von Mises as normal",
+...     prior(VonMisesRV, "mean", "kappa"),
+...     term(NormalFamily)(Var("mean"), term(at.pow)(Var("kappa"), -0.5)),
 ... )
->>> rules = (rayleigh, *ASVI)  # the first that matches is taken
+>>> rules = (von_mises, *ASVI)  # the first that matches is taken
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import aesara.tensor as at
 import numpy as np
@@ -39,13 +38,21 @@ from aesara.tensor.random.basic import (
     LogNormalRV,
     MvNormalRV,
     NormalRV,
+    RayleighRV,
     StudentTRV,
     UniformRV,
+    WaldRV,
     WeibullRV,
 )
 from aesara.tensor.random.op import RandomVariable
 
 from aeframe.core import TypedOp
+from aeframe.core.supports import Interval, Positive
+from aeframe.distributions.continuous import SkewNormalOp
+from aeframe.distributions.discrete import BernoulliLogitsOp, CategoricalLogitsOp
+from aeframe.distributions.maps import Fixed
+from aeframe.distributions.multivariate import MultivariateNormalOp
+from aeframe.distributions.positive import HalfStudentTOp, WeibullOp
 from aeframe.gp.linalg import CholeskyOp
 from aeframe.infer.variational_families import (
     BernoulliFamily,
@@ -63,7 +70,7 @@ from aeframe.infer.variational_families import (
 )
 from aeframe.prob.sites import SiteOp
 from aeframe.rewrites import Definition, Each, Prop, Rest, Var, term
-from aeframe.rewrites.pattern import Call
+from aeframe.rewrites.pattern import Call, Pattern
 
 
 class BlendOp(TypedOp):
@@ -99,129 +106,190 @@ class RowsOp(TypedOp):
         return L / lengths.dimshuffle(0, "x") if self.unit else lengths
 
 
-def prior(distribution: type[Op], *parameters: str) -> Call:
-    """The left side of a substitution: a site drawn by the Op class ``distribution``.
+def drawn(distribution: type[Op], *parameters: str) -> Call:
+    """A draw by the Op class ``distribution``.
 
     Its parameters, in the order of the Op, are variables of the given names.
     """
     aesaras = ("size", "dtype") if issubclass(distribution, RandomVariable) else ()
-    drawn = term(distribution)(*map(Var, ("rng", *aesaras, *parameters)))[1]
-    return term(SiteOp, bind=Prop("site"))(drawn, Rest("of support"))
+    return term(distribution)(*map(Var, ("rng", *aesaras, *parameters)))[1]
 
 
-location, scale, a, b = map(Var, ("location", "scale", "a", "b"))
-normal, log = term(NormalFamily), term(at.log)
+def site(draw: Pattern, **props: Any) -> Call:
+    """A site that is ``draw``; ``props`` are hyperparameters of the site, such as its support."""
+    return term(SiteOp, bind=Prop("site"), **props)(draw, Rest("of support"))
+
+
+def prior(distribution: type[Op], *parameters: str) -> Call:
+    """The left side of most substitutions: a site :func:`drawn` from ``distribution``."""
+    return site(drawn(distribution, *parameters))
+
+
+location, scale, a, b, df, p = map(Var, ("location", "scale", "a", "b", "df", "p"))
+normal, weibull = term(NormalFamily), term(LogExponentialFamily)
+log, sqrt, add, sub, mul, divide = map(
+    term, (at.log, at.sqrt, at.add, at.sub, at.mul, at.true_divide)
+)
 _LOG_LOG_2 = float(np.log(np.log(2.0)))  # the median of log E, with E exponential
-_SPREAD = term(at.log1p)(term(at.true_divide)(1.0, a))  # log(1 + 1/a): a gamma's, as log-normal
+_TINY = 1e-30  # stands for a probability of 0, whose logit no guide could move
 
 
-def _gamma(mean: Call) -> Call:
-    """The log-normal with the mean and the variance of a gamma of shape ``a``."""
-    below = term(at.sub)(log(mean), term(at.mul)(0.5, _SPREAD))
-    return normal(below, term(at.sqrt)(_SPREAD))
+def _gamma(mean: Pattern, shape: Pattern, sign: float = -1.0) -> Call:
+    """The log-normal with the mean and the variance of a gamma, or of its inverse."""
+    spread = term(at.log1p)(divide(1.0, shape))
+    return normal(add(log(mean), mul(0.5 * sign, spread)), sqrt(spread))
 
 
-SUBSTITUTIONS = (
-    Definition("guide: normal", prior(NormalRV, "location", "scale"), normal(location, scale)),
-    Definition(
-        "guide: log-normal", prior(LogNormalRV, "location", "scale"), normal(location, scale)
+def _log(probability: Pattern) -> Call:
+    return log(term(at.maximum)(probability, _TINY))
+
+
+def _rows(factor: Pattern) -> Call:
+    """A multivariate normal of a Cholesky factor."""
+    rows = (term(RowsOp, unit=unit)(factor) for unit in (False, True))
+    return term(CorrelatedNormalFamily)(location, *rows)
+
+
+def _substitution(name: str, left: Call, right: Call) -> Definition:
+    return Definition(f"guide: {name}", left, right)
+
+
+#: Real numbers. Draws with heavy tails would make the ELBO's gradient one without variance.
+LOCATED = (
+    _substitution("normal", prior(NormalRV, "location", "scale"), normal(location, scale)),
+    *(
+        _substitution(name, prior(op, "location", "scale"), term(family)(location, scale))
+        for name, op, family in (
+            ("Laplace", LaplaceRV, LaplaceFamily),
+            ("logistic", LogisticRV, LogisticFamily),
+            ("Gumbel", GumbelRV, GumbelFamily),
+            ("Cauchy as normal", CauchyRV, NormalFamily),
+        )
     ),
-    Definition(
-        "guide: Laplace",
-        prior(LaplaceRV, "location", "scale"),
-        term(LaplaceFamily)(location, scale),
-    ),
-    Definition(
-        "guide: logistic",
-        prior(LogisticRV, "location", "scale"),
-        term(LogisticFamily)(location, scale),
-    ),
-    Definition(
-        "guide: Gumbel", prior(GumbelRV, "location", "scale"), term(GumbelFamily)(location, scale)
-    ),
-    # draws with heavy tails make the ELBO's gradient one without variance
-    Definition(
-        "guide: Student t as normal",
+    _substitution(
+        "Student t as normal",
         prior(StudentTRV, "df", "location", "scale"),
         normal(location, scale),
     ),
-    Definition(
-        "guide: Cauchy as normal", prior(CauchyRV, "location", "scale"), normal(location, scale)
+    _substitution(
+        "skew normal as normal",
+        prior(SkewNormalOp, "location", "scale", "skew"),
+        normal(location, scale),
     ),
-    Definition(
-        "guide: half-normal",
+    _substitution(
+        "multivariate normal", prior(MultivariateNormalOp, "location", "L"), _rows(Var("L"))
+    ),
+    _substitution(
+        "multivariate normal of a covariance",
+        prior(MvNormalRV, "location", "covariance"),
+        _rows(term(CholeskyOp)(Var("covariance"))),
+    ),
+)
+
+#: Positive numbers, on the scale of their logarithm. Weibull is as half-Cauchy near 0 and in the
+#: middle, without its long tail.
+POSITIVE = (
+    _substitution("log-normal", prior(LogNormalRV, "location", "scale"), normal(location, scale)),
+    _substitution(
+        "half-normal",
         prior(HalfNormalRV, "location", "scale"),
         term(LogHalfNormalFamily)(log(scale), 1.0),
     ),
-    # the same near 0 and in the middle; its long tail makes gradients without variance
-    Definition(
-        "guide: half-Cauchy as Weibull",
+    _substitution(
+        "half-Cauchy as Weibull",
         prior(HalfCauchyRV, "location", "scale"),
-        term(LogExponentialFamily)(term(at.add)(log(scale), -_LOG_LOG_2), 1.0),
+        weibull(sub(log(scale), _LOG_LOG_2), 1.0),
     ),
-    Definition(
-        "guide: exponential as Weibull",
-        prior(ExponentialRV, "scale"),
-        term(LogExponentialFamily)(log(scale), 1.0),
+    _substitution(
+        "half Student t as Weibull",
+        prior(HalfStudentTOp, "df", "scale"),
+        weibull(sub(log(scale), _LOG_LOG_2), 1.0),
     ),
-    Definition(
-        "guide: Weibull",
-        prior(WeibullRV, "a"),
-        term(LogExponentialFamily)(0.0, term(at.true_divide)(1.0, a)),
+    _substitution(
+        "exponential as Weibull", prior(ExponentialRV, "scale"), weibull(log(scale), 1.0)
     ),
-    Definition(
-        "guide: uniform as scaled logistic",
+    _substitution("Weibull of scale 1", prior(WeibullRV, "a"), weibull(0.0, divide(1.0, a))),
+    _substitution("Weibull", prior(WeibullOp, "a", "scale"), weibull(log(scale), divide(1.0, a))),
+    _substitution(
+        "Rayleigh as Weibull",
+        prior(RayleighRV, "scale"),
+        weibull(log(mul(scale, float(np.sqrt(2.0)))), 0.5),
+    ),
+    _substitution("gamma as log-normal", prior(GammaRV, "a", "scale"), _gamma(mul(a, scale), a)),
+    _substitution(
+        "inverse gamma as log-normal",
+        prior(InvGammaRV, "a", "scale"),
+        _gamma(divide(scale, a), a, 1.0),
+    ),
+    _substitution(  # the gamma of shape df / 2 and scale 2
+        "chi-square as log-normal", prior(ChiSquareRV, "df"), _gamma(df, mul(0.5, df))
+    ),
+    _substitution(  # of mean a and shape b: the variance is a³ / b
+        "inverse Gaussian as log-normal", prior(WaldRV, "a", "b"), _gamma(a, divide(b, a))
+    ),
+)
+
+#: Intervals, on the scale of the logit; and what is discrete.
+BOUNDED = (
+    _substitution(
+        "uniform as scaled logistic",
         prior(UniformRV, "low", "high"),
         term(LogisticFamily)(0.0, 1.0),
     ),
-    Definition(
-        "guide: gamma as log-normal",
-        prior(GammaRV, "a", "scale"),
-        _gamma(term(at.mul)(a, scale)),
-    ),
-    Definition(
-        "guide: inverse gamma as log-normal",
-        prior(InvGammaRV, "a", "scale"),
-        normal(
-            term(at.add)(log(term(at.true_divide)(scale, a)), term(at.mul)(0.5, _SPREAD)),
-            term(at.sqrt)(_SPREAD),
-        ),
-    ),
-    Definition(  # the gamma of shape df/2 and rate 1/2, so of mean df
-        "guide: chi-square as log-normal",
-        prior(ChiSquareRV, "df"),
-        normal(
-            term(at.sub)(
-                log(Var("df")),
-                term(at.mul)(0.5, term(at.log1p)(term(at.true_divide)(2.0, Var("df")))),
-            ),
-            term(at.sqrt)(term(at.log1p)(term(at.true_divide)(2.0, Var("df")))),
-        ),
-    ),
-    Definition(  # the delta method: logit has mean log a/b and variance 1/a + 1/b
-        "guide: beta as logit-normal",
+    _substitution(  # the delta method: logit has mean log a/b and variance 1/a + 1/b
+        "beta as logit-normal",
         prior(BetaRV, "a", "b"),
-        normal(
-            log(term(at.true_divide)(a, b)),
-            term(at.sqrt)(term(at.add)(term(at.true_divide)(1.0, a), term(at.true_divide)(1.0, b))),
-        ),
+        normal(log(divide(a, b)), sqrt(add(divide(1.0, a), divide(1.0, b)))),
     ),
-    Definition(
-        "guide: multivariate normal",
-        prior(MvNormalRV, "location", "covariance"),
-        term(CorrelatedNormalFamily)(
-            location,
-            term(RowsOp, unit=False)(term(CholeskyOp)(Var("covariance"))),
-            term(RowsOp, unit=True)(term(CholeskyOp)(Var("covariance"))),
-        ),
+    _substitution(
+        "Bernoulli",
+        prior(BernoulliRV, "p"),
+        term(BernoulliFamily)(sub(_log(p), _log(sub(1.0, p)))),
     ),
-    Definition("guide: Bernoulli", prior(BernoulliRV, "p"), term(BernoulliFamily)(Var("p"))),
-    Definition("guide: categorical", prior(CategoricalRV, "p"), term(CategoricalFamily)(Var("p"))),
-    Definition(
-        "guide: any support, standard normal",
-        term(SiteOp, bind=Prop("site"))(Var("draw"), Rest("of support")),
-        normal(0.0, 1.0),
+    _substitution("Bernoulli of logits", prior(BernoulliLogitsOp, "p"), term(BernoulliFamily)(p)),
+    _substitution("categorical", prior(CategoricalRV, "p"), term(CategoricalFamily)(_log(p))),
+    _substitution(
+        "categorical of logits", prior(CategoricalLogitsOp, "p"), term(CategoricalFamily)(p)
     ),
+)
+
+_z, _c, _d = drawn(NormalRV, "location", "scale"), Fixed("c"), Fixed("d")
+_scaled = normal(mul(_d, location), mul(term(at.abs)(_d), scale))
+_affine = normal(add(_c, mul(_d, location)), mul(term(at.abs)(_d), scale))
+
+#: Maps of a normal draw, written as expressions.
+TRANSFORMED = (
+    *(
+        _substitution(f"{name} of a normal", site(term(f)(_z), support=of), normal(location, scale))
+        for name, f, of in (
+            ("exp", at.exp, Positive()),
+            ("sigmoid", at.sigmoid, Interval(0.0, 1.0)),
+        )
+    ),
+    *(
+        _substitution(f"normal {i}, {name}", site(left), right)
+        for name, lefts, right in (
+            ("scaled", (mul(_d, _z), mul(_z, _d)), _scaled),
+            ("shifted", (add(_c, _z), add(_z, _c)), normal(add(_c, location), scale)),
+            (
+                "scaled and shifted",
+                (
+                    *(add(_c, m) for m in (mul(_d, _z), mul(_z, _d))),
+                    *(add(m, _c) for m in (mul(_d, _z), mul(_z, _d))),
+                ),
+                _affine,
+            ),
+        )
+        for i, left in enumerate(lefts)
+    ),
+)
+
+SUBSTITUTIONS = (
+    *LOCATED,
+    *POSITIVE,
+    *BOUNDED,
+    *TRANSFORMED,
+    _substitution("any support, standard normal", site(Var("draw")), normal(0.0, 1.0)),
 )
 
 theta = Var("theta")
@@ -233,24 +301,20 @@ def _each(marker: type[TypedOp]) -> Call:
 
 
 _family = term(Family, bind=Prop("family"))(Rest("thetas"))
-_located = term(LocationScale, bind=Prop("family"))(location, scale)
-_correlated = term(CorrelatedNormalFamily)(location, scale, Var("mixing"))
+_own = tuple(term(OwnOp)(v) for v in (location, scale))
+_normals = {
+    "located": term(LocationScale, bind=Prop("family"))(location, scale),
+    "correlated": term(CorrelatedNormalFamily)(location, scale, Var("mixing")),
+}
 
 BLENDED = Definition("guide: λ·θ + (1 − λ)·α", _family, _each(BlendOp))
 OWN = Definition("guide: α", _family, _each(OwnOp))
 INDEPENDENT = tuple(
-    Definition(
-        f"guide: {name} normal, α", left, normal(*(term(OwnOp)(v) for v in (location, scale)))
-    )
-    for name, left in (("located", _located), ("correlated", _correlated))
+    Definition(f"guide: {name} normal, α", left, normal(*_own)) for name, left in _normals.items()
 )
 JOINT = tuple(
-    Definition(
-        f"guide: {name} joint normal, α",
-        left,
-        term(JointNormalFamily)(*_own),
-    )
-    for name, left in (("located", _located), ("correlated", _correlated))
+    Definition(f"guide: {name} joint normal, α", left, term(JointNormalFamily)(*_own))
+    for name, left in _normals.items()
 )
 
 #: Automatic structured VI: the dependences of the model, blended with parameters of the guide.
