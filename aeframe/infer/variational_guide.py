@@ -247,7 +247,8 @@ def _no_rule(node: Apply, wanted: str) -> ArgumentError:
         path=name,
         expected=wanted,
         got=tell(node) + (", which is discrete" if discrete else ""),
-        fix="observe it, sum it out, or use ae.StructuredVI(), whose guide may be discrete"
+        fix="observe it, or sum it out (a Mixture, a HiddenMarkov); ae.StructuredVI() has guides "
+        "of Bernoulli and Categorical sites"
         if discrete
         else "add a rule: StructuredVI(rules=(Definition(name, prior(TheRV, 'a', 'b'), "
         "term(NormalFamily)(Var('a'), Var('b'))), *ASVI)), see aeframe.infer.variational_rules",

@@ -59,11 +59,6 @@ class PartsOp(TypedOp):
         found = zip(outputs, cotangents, strict=True)
         return [WholeOp(self.shapes)(*(at.zeros_like(o) if g is None else g for o, g in found))]
 
-    def function(self) -> Callable[..., Any]:
-        """The same on arrays of NumPy or of JAX."""
-        parts = list(zip(self.places, self.shapes, strict=True))
-        return lambda vector: tuple(vector[a:b].reshape(s) for (a, b), s in parts)
-
 
 class WholeOp(TypedOp):
     """Parts of the given shapes in a row, as one vector: shapes → (n,)."""
@@ -98,9 +93,16 @@ class WholeOp(TypedOp):
 
 
 @implement("jax", PartsOp)
+def _parts_jax(node: Any) -> Callable[..., Any]:
+    parts = list(zip(node.op.places, node.op.shapes, strict=True))
+    return lambda vector: tuple(vector[a:b].reshape(s) for (a, b), s in parts)
+
+
 @implement("c", PartsOp)
 def _parts(node: Any) -> Callable[..., Any]:
-    return node.op.function()
+    parts = list(zip(node.op.places, node.op.shapes, strict=True))
+    # copies: Aesara may overwrite a part, and the vector is needed again
+    return lambda vector: tuple(vector[a:b].reshape(s).copy() for (a, b), s in parts)
 
 
 @implement("c", WholeOp)

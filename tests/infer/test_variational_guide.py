@@ -208,7 +208,7 @@ def test_the_pass_makes_a_graph_of_draws():
     graph, report = ToGuide(ASVI)(lowered(Switch().observe({"y": 1.4}), ()))
     noise, vector = graph.inputs
     assert (noise.type.shape, vector.type.shape) == ((2,), (6,))
-    assert [s.place for s in report.steps] == ["on", "x"]
+    assert [s.path for s in report.steps] == ["on", "x"]
     program = ae.Backend("c").compile([noise, vector], list(graph.outputs))
     on, x, y = program(np.array([-1.0, 0.0]), np.zeros(6))
     assert (int(on), float(y)) == (1, 1.4)
