@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from aeframe.gp import GP as GP
     from aeframe.gp import KernelSearch as KernelSearch
     from aeframe.infer import MAP as MAP
+    from aeframe.infer import NUTS as NUTS
     from aeframe.infer import Enumeration as Enumeration
     from aeframe.infer import FullRank as FullRank
     from aeframe.infer import Laplace as Laplace
@@ -200,6 +201,7 @@ _HOMES = {
     "MeanField": "infer",
     "StructuredVI": "infer",
     "MAP": "infer",
+    "NUTS": "infer",
     "LinearModel": "prob",
     "Model": "prob",
 }

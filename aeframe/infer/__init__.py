@@ -6,6 +6,7 @@ from aeframe.infer.enumeration import Enumeration, ExactPosterior
 from aeframe.infer.fit import choose, fit
 from aeframe.infer.laplace import Laplace, LaplacePosterior
 from aeframe.infer.maximum import MAP, PointPosterior
+from aeframe.infer.nuts import NUTS
 from aeframe.infer.posterior import Inference, Posterior
 from aeframe.infer.sampled import SampledPosterior
 from aeframe.infer.variational import (
@@ -17,6 +18,7 @@ from aeframe.infer.variational import (
 
 __all__ = [
     "MAP",
+    "NUTS",
     "Check",
     "Diagnosis",
     "Enumeration",
