@@ -94,7 +94,10 @@ if TYPE_CHECKING:
     from aeframe.infer import MAP as MAP
     from aeframe.infer import NUTS as NUTS
     from aeframe.infer import Enumeration as Enumeration
+    from aeframe.infer import FullRank as FullRank
     from aeframe.infer import Laplace as Laplace
+    from aeframe.infer import MeanField as MeanField
+    from aeframe.infer import StructuredVI as StructuredVI
     from aeframe.prob import LinearModel as LinearModel
     from aeframe.prob import Model as Model
     from aeframe.train import AUC as AUC
@@ -203,7 +206,10 @@ _HOMES = {
     "GP": "gp",
     "KernelSearch": "gp",
     "Enumeration": "infer",
+    "FullRank": "infer",
     "Laplace": "infer",
+    "MeanField": "infer",
+    "StructuredVI": "infer",
     "MAP": "infer",
     "NUTS": "infer",
     "LinearModel": "prob",

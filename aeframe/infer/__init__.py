@@ -9,6 +9,12 @@ from aeframe.infer.maximum import MAP, PointPosterior
 from aeframe.infer.nuts import NUTS
 from aeframe.infer.posterior import Inference, Posterior
 from aeframe.infer.sampled import SampledPosterior
+from aeframe.infer.variational import (
+    FullRank,
+    MeanField,
+    StructuredVI,
+    VariationalPosterior,
+)
 
 __all__ = [
     "MAP",
@@ -17,13 +23,17 @@ __all__ = [
     "Diagnosis",
     "Enumeration",
     "ExactPosterior",
+    "FullRank",
     "Inference",
     "Laplace",
     "LaplacePosterior",
+    "MeanField",
     "PointPosterior",
     "Posterior",
     "SampledPosterior",
     "Start",
+    "StructuredVI",
+    "VariationalPosterior",
     "choose",
     "fit",
 ]
