@@ -114,7 +114,8 @@ class _Sum:
         for child in self.joint.around([self.own.name]):
             if child is not self.own:
                 self._add(child)
-        a, b = replay([self.first, self.second], {self.current: self.site})
+        back = {self.current: self.site}
+        a, b, self.stream.state = replay([self.first, self.second, self.stream.state], back)
         power = 1.0
         distribution: Distribution
         if self.group.likelihoods is PROBABILITY:

@@ -125,7 +125,8 @@ def full_gaussian(joint: Joint, names: Sequence[str], stream: Stream) -> Gaussia
                 found.rules[name] = tuple(dict.fromkeys((*told, f"normal-{row.name}")))
     back = {new: old for old, new in current.items()}
     keys, shifts = list(found.precision), list(found.shift)
-    made = replay([*found.precision.values(), *found.shift.values()], back)
+    coefficients = [*found.precision.values(), *found.shift.values()]
+    *made, stream.state = replay([*coefficients, stream.state], back)
     precision = dict(zip(keys, made, strict=False))
     return replace(
         found, precision=precision, shift=dict(zip(shifts, made[len(keys) :], strict=True))
