@@ -13,7 +13,7 @@ import aesara.tensor as at
 from aesara.graph.basic import Variable
 
 from aeframe.core.graph import leaves, replay
-from aeframe.distributions import Beta, Distribution, Gamma, InverseGamma
+from aeframe.distributions import Beta, Dirichlet, Distribution, Gamma, InverseGamma
 from aeframe.infer.conjugacy import (
     POSITIVE,
     POSITIVE_PRIORS,
@@ -121,8 +121,6 @@ class _Sum:
         if self.group.likelihoods is PROBABILITY:
             distribution = Beta(a, b)
         elif self.group.likelihoods is SIMPLEX:
-            from aeframe.distributions import Dirichlet
-
             distribution = Dirichlet(a)
         elif self.prior.power == -1.0:
             distribution = InverseGamma(-a - 1, b)

@@ -30,7 +30,9 @@ from aesara.scalar.math import Sigmoid
 from aeframe.distributions import Exponential, Gamma
 from aeframe.distributions.continuous import FlatOp
 from aeframe.distributions.discrete import BernoulliLogitsOp, BinomialLogitsOp
+from aeframe.distributions.multivariate import MultivariateNormalOp
 from aeframe.distributions.positive import HalfStudentTOp
+from aeframe.gp.linalg import CholeskyInverseOp
 from aeframe.infer.entry import number
 from aeframe.infer.joint import Stream
 from aeframe.infer.polyagamma import PolyaGamma
@@ -234,7 +236,9 @@ def _negative_binomial(
 LOCATION = [
     Likelihood("normal", aer.NormalRV, 0, lambda y, m, s: (s**-2, y)),
     Likelihood("log-normal", aer.LogNormalRV, 0, lambda y, m, s: (s**-2, at.log(y))),
-    Likelihood("multivariate normal", aer.MvNormalRV, 0, lambda y, m, k: (at.linalg.inv(k), y)),
+    Likelihood(
+        "multivariate normal", MultivariateNormalOp, 0, lambda y, m, l: (CholeskyInverseOp()(l), y)
+    ),
     Likelihood("t", aer.StudentTRV, 1, _t_location, mixture=True),
     Likelihood("Bernoulli logits", BernoulliLogitsOp, 0, _bernoulli, mixture=True),
     Likelihood("binomial logits", BinomialLogitsOp, 1, _binomial, mixture=True),
@@ -244,11 +248,11 @@ LINKED = [  # of a probability that is sigmoid(x): rows of LOCATION for x
     Likelihood("binomial logits", aer.BinomialRV, 1, _binomial, mixture=True),
     Likelihood("negative-binomial logits", aer.NegBinomialRV, 1, _negative_binomial, mixture=True),
 ]
-LOCATION_PRIORS = (aer.NormalRV, aer.MvNormalRV, aer.StudentTRV, FlatOp)
+LOCATION_PRIORS = (aer.NormalRV, aer.StudentTRV, MultivariateNormalOp, FlatOp)
 
 
 def logit(p: Variable) -> Variable | None:
-    """x where ``p = sigmoid(x)``, or ``p = n / (n + exp(−x + log n))``, is written in the graph."""
+    """x where ``p = sigmoid(x)``, or log n − y where ``p = n / (n + exp(y))``, as written."""
     node = p.owner
     scalar = getattr(node.op, "scalar_op", None) if node is not None else None
     if isinstance(scalar, Sigmoid):

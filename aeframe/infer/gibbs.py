@@ -8,6 +8,7 @@ from typing import Any
 
 import aesara.tensor as at
 import numpy as np
+from aesara.graph.basic import Variable
 from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
@@ -171,7 +172,7 @@ class GibbsPosterior(SampledPosterior):
 def _compile(model: Model, given: Arguments) -> Sweep:
     arrays = iter(given.arrays)
     symbols = given.symbols()
-    cells = [State(next(arrays)) if not _plain(t) else t for t in symbols]
+    cells = [State(next(arrays)) if isinstance(t, Variable) else t for t in symbols]
     found = joint(model, cells)
     if not found.nodes:
         raise ArgumentError(
@@ -222,7 +223,3 @@ def _compile(model: Model, given: Arguments) -> Sweep:
         tuple(computed),
     )
 
-
-def _plain(value: Any) -> bool:
-    """Whether an argument is no array."""
-    return not hasattr(value, "type")
