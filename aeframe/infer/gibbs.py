@@ -20,6 +20,7 @@ from aeframe.infer.joint import Joint, Stream, joint
 from aeframe.infer.posterior import Inference
 from aeframe.infer.sampled import SampledPosterior
 from aeframe.infer.steps import Step, choose_steps, refuse_discrete, report
+from aeframe.infer.within import nuts_step
 from aeframe.prob import Model, sites_of
 from aeframe.prob.density import realize
 from aeframe.prob.programs import Arguments, arguments, backend_of, cached
@@ -45,6 +46,10 @@ class Sweep:
         (values, data) → the values of the computed sites.
     names
         Those of the computed sites.
+    stats
+        What steps tell of each draw.
+    own
+        The first values of cells that steps have of their own.
     """
 
     joint: Joint
@@ -55,13 +60,17 @@ class Sweep:
     program: Program
     computed: Program | None
     names: tuple[str, ...]
+    stats: tuple[str, ...]
+    own: dict[State, NDArray[Any]]
 
     def chain(
         self, start: dict[str, Any], seed: Sequence[int], sweeps: int, bar: Any
     ) -> dict[str, NDArray[Any]]:
-        """The values after each of ``sweeps`` sweeps."""
+        """The values, and what steps tell, after each of ``sweeps`` sweeps."""
         for name, cell in self.values.items():
             cell.value = start[name]
+        for cell, value in self.own.items():
+            cell.value = value
         self.rng.data = np.random.default_rng(list(seed))
         pieces = []
         for first in range(0, sweeps, PIECE):
@@ -69,7 +78,7 @@ class Sweep:
             pieces.append([to_numpy(v) for v in found])
             bar.update(min(PIECE, sweeps - first))
         columns = [np.concatenate(c)[:sweeps] for c in zip(*pieces, strict=True)]
-        return dict(zip(self.values, columns, strict=True))
+        return dict(zip((*self.values, *self.stats), columns, strict=True))
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,8 @@ class Gibbs(Inference):
     Rules choose the steps. Sites that a conjugate pair fits are drawn exactly; normal sites that
     are jointly linear in the means of normals, or in logits given Pólya-Gamma draws (Polson,
     Scott & Windle 2013), together; half-Cauchy scales by Makalic & Schmidt (2016); discrete
-    sites of small support by the probability of each value. The posterior's ``report`` says
+    sites of small support by the probability of each value. What is left takes a step of NUTS
+    given the others. The posterior's ``report`` says
     which and why.
 
     Attributes
@@ -88,6 +98,8 @@ class Gibbs(Inference):
         Number of chains, of draws kept from each, and of sweeps before these.
     thin
         Every ``thin``-th sweep is kept.
+    target_acceptance, max_depth
+        Of NUTS, for the sites that no rule has a step for; see :class:`~aeframe.infer.NUTS`.
     seed
         Decides the starts (draws of the prior) and the draws.
 
@@ -109,6 +121,8 @@ class Gibbs(Inference):
     draws: int = 1000
     warmup: int = 500
     thin: int = 1
+    target_acceptance: float = 0.8
+    max_depth: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -136,7 +150,8 @@ class Gibbs(Inference):
                 for c in range(self.chains)
             ]
         kept = slice(self.warmup + self.thin - 1, None, self.thin)
-        chains = {k: np.stack([chain[k][kept] for chain in found]) for k in sweep.values}
+        together = {k: np.stack([chain[k][kept] for chain in found]) for k in found[0]}
+        chains = {k: together[k] for k in sweep.values}
         if sweep.computed is not None:
             rows = [v.reshape(-1, *v.shape[2:]) for v in chains.values()]
             made = sweep.computed.map(rows)
@@ -145,11 +160,13 @@ class Gibbs(Inference):
                 chains[name] = array.reshape(self.chains, self.draws, *array.shape[1:])
         told = report(sweep.joint, sweep.steps)
         why = "; ".join(f"{s.path} by {s.rule}" for s in told.steps)
-        return GibbsPosterior(model, tuple(data), self, why, chains, {}, told)
+        return GibbsPosterior(model, tuple(data), self, why, chains, {k: together[k] for k in sweep.stats}, told)
 
     def sweep(self, model: Model, given: Arguments) -> Sweep:
         """The program for data of these types."""
-        return cached(model, ("gibbs", repr(given.types)), lambda: _compile(model, given))
+        options = self.target_acceptance, self.max_depth, self.warmup
+        key = ("gibbs", repr(given.types), options)
+        return cached(model, key, lambda: _compile(model, given, options))
 
 
 @dataclass(frozen=True)
@@ -169,7 +186,19 @@ class GibbsPosterior(SampledPosterior):
         return self.report
 
 
-def _compile(model: Model, given: Arguments) -> Sweep:
+def _require_jax(reasons: dict[str, str], backend: str) -> None:
+    """Refuse sites without a rule where there is no step of NUTS."""
+    if backend != "jax":
+        raise ArgumentError(
+            "no rule can draw " + ", ".join(map(repr, reasons)),
+            path=", ".join(reasons),
+            expected=f"a conjugate prior, as the backend {backend!r} has no step of NUTS",
+            got="; ".join(f"{k}: {v}" for k, v in reasons.items()),
+            fix='use backend "jax", or inference=ae.infer.NUTS()',
+        )
+
+
+def _compile(model: Model, given: Arguments, options: tuple[float, int, int]) -> Sweep:
     arrays = iter(given.arrays)
     symbols = given.symbols()
     cells = [State(next(arrays)) if isinstance(t, Variable) else t for t in symbols]
@@ -182,29 +211,32 @@ def _compile(model: Model, given: Arguments) -> Sweep:
         )
     steps, reasons = choose_steps(found)
     refuse_discrete(found, reasons)
+    backend = backend_of(model)
     if reasons:
-        raise ArgumentError(
-            "no step can draw " + ", ".join(map(repr, reasons)),
-            path=", ".join(reasons),
-            expected="a conjugate prior, or a discrete site of small support",
-            got="; ".join(f"{k}: {v}" for k, v in reasons.items()),
-            fix="use inference=ae.infer.NUTS(), or give it a conjugate prior",
-        )
+        _require_jax(reasons, backend.name)
+        steps = (*steps, nuts_step(model, found, reasons, given.arrays, cells, options))
     values = {k: State(np.zeros(v.type.shape, v.type.dtype)) for k, v in found.held.items()}
-    rng = RandomState()
-    now: dict[str, Any] = dict(values)
-    state: Any = rng
+    rng, index = RandomState(), at.lscalar("sweep")
+    now: dict[str, Variable] = dict(values)
+    state: Variable = rng
+    updates: dict[Variable, Variable] = {}
+    stats: dict[str, Variable] = {}
     for step in steps:
         stream = Stream()
-        first = stream.state
+        start = stream.state
         made = step.update(found, stream)
         at_now = {found.held[k]: v for k, v in now.items()}
-        *new, state = replay([*made.values(), stream.state], {**at_now, first: state})
-        now.update(zip(made, new, strict=True))
-    updates = {values[k]: now[k] for k in values}
-    backend = backend_of(model)
-    index = at.lscalar("sweep")
-    program = backend.compile([index], list(now.values()), {**updates, rng: state})
+        outputs = [stream.state, *made.values(), *stream.updates.values(), *stream.stats.values()]
+        state, *new = replay(outputs, {**at_now, start: state, stream.sweep: index})
+        now.update(zip(made, new, strict=False))
+        own = new[len(made) :]
+        updates.update(zip(stream.updates, own, strict=False))
+        stats.update(zip(stream.stats, own[len(stream.updates) :], strict=True))
+    program = backend.compile(
+        [index],
+        [*now.values(), *stats.values()],
+        {**{values[k]: now[k] for k in values}, **updates, rng: state},
+    )
     known = realize(found.graph, found.held)
     computed = {
         name: replay([node.outputs[0]], known)[0]
@@ -221,5 +253,7 @@ def _compile(model: Model, given: Arguments) -> Sweep:
         program,
         backend.compile(free, list(computed.values())) if computed else None,
         tuple(computed),
+        tuple(stats),
+        {cell: cell.value for cell in updates if isinstance(cell, State)},
     )
 

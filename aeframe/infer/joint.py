@@ -9,9 +9,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import aesara.tensor as at
 from aesara.graph.basic import Apply, Variable
 from aesara.tensor.random.type import RandomGeneratorType
 
+from aeframe.core.cells import Cell
 from aeframe.core.expand import expand
 from aeframe.core.graph import Graph, leaves, replay
 from aeframe.core.module import Module
@@ -24,10 +26,25 @@ from aeframe.prob.unconstrain import static_sites
 
 
 class Stream:
-    """A stream of random numbers in a graph: each draw takes the state that the last one left."""
+    """The random numbers of a sweep: each draw takes the state that the last one left.
 
-    def __init__(self, state: Variable | None = None) -> None:
-        self.state = RandomGeneratorType()() if state is None else state
+    Attributes
+    ----------
+    state
+        What the last draw left.
+    sweep
+        The number of the sweep, from 0.
+    updates
+        Cell → its next value, of steps that have some of their own.
+    stats
+        What steps tell of a draw.
+    """
+
+    def __init__(self) -> None:
+        self.state: Variable = RandomGeneratorType()()
+        self.sweep = at.lscalar("sweep")
+        self.updates: dict[Cell, Variable] = {}
+        self.stats: dict[str, Variable] = {}
 
     def draw(self, distribution: Distribution, shape: Sequence[int]) -> Variable:
         """A draw of ``distribution``."""
