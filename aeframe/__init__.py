@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from aeframe.distributions import Categorical as Categorical
     from aeframe.distributions import Cauchy as Cauchy
     from aeframe.distributions import ChiSquared as ChiSquared
+    from aeframe.distributions import Dirichlet as Dirichlet
+    from aeframe.distributions import DirichletMultinomial as DirichletMultinomial
     from aeframe.distributions import DiscreteUniform as DiscreteUniform
     from aeframe.distributions import DoubleExponential as DoubleExponential
     from aeframe.distributions import Exponential as Exponential
@@ -61,8 +63,12 @@ if TYPE_CHECKING:
     from aeframe.distributions import HyperGeometric as HyperGeometric
     from aeframe.distributions import InverseGamma as InverseGamma
     from aeframe.distributions import InverseGaussian as InverseGaussian
+    from aeframe.distributions import LKJCholesky as LKJCholesky
     from aeframe.distributions import Logistic as Logistic
     from aeframe.distributions import LogNormal as LogNormal
+    from aeframe.distributions import Mixture as Mixture
+    from aeframe.distributions import Multinomial as Multinomial
+    from aeframe.distributions import MultivariateNormal as MultivariateNormal
     from aeframe.distributions import NegativeBinomial as NegativeBinomial
     from aeframe.distributions import Normal as Normal
     from aeframe.distributions import OrderedLogistic as OrderedLogistic
@@ -70,11 +76,14 @@ if TYPE_CHECKING:
     from aeframe.distributions import Poisson as Poisson
     from aeframe.distributions import Rayleigh as Rayleigh
     from aeframe.distributions import SkewNormal as SkewNormal
+    from aeframe.distributions import Sorted as Sorted
     from aeframe.distributions import StudentT as StudentT
+    from aeframe.distributions import Transformed as Transformed
     from aeframe.distributions import Triangular as Triangular
     from aeframe.distributions import Uniform as Uniform
     from aeframe.distributions import VonMises as VonMises
     from aeframe.distributions import Weibull as Weibull
+    from aeframe.distributions import ZeroInflated as ZeroInflated
     from aeframe.gp import GP as GP
     from aeframe.gp import KernelSearch as KernelSearch
     from aeframe.infer import MAP as MAP
@@ -142,6 +151,8 @@ _HOMES = {
     "Categorical": "distributions",
     "Cauchy": "distributions",
     "ChiSquared": "distributions",
+    "Dirichlet": "distributions",
+    "DirichletMultinomial": "distributions",
     "DiscreteUniform": "distributions",
     "DoubleExponential": "distributions",
     "Exponential": "distributions",
@@ -156,8 +167,12 @@ _HOMES = {
     "HyperGeometric": "distributions",
     "InverseGamma": "distributions",
     "InverseGaussian": "distributions",
+    "LKJCholesky": "distributions",
     "LogNormal": "distributions",
     "Logistic": "distributions",
+    "Mixture": "distributions",
+    "Multinomial": "distributions",
+    "MultivariateNormal": "distributions",
     "NegativeBinomial": "distributions",
     "Normal": "distributions",
     "OrderedLogistic": "distributions",
@@ -165,11 +180,14 @@ _HOMES = {
     "Poisson": "distributions",
     "Rayleigh": "distributions",
     "SkewNormal": "distributions",
+    "Sorted": "distributions",
     "StudentT": "distributions",
+    "Transformed": "distributions",
     "Triangular": "distributions",
     "Uniform": "distributions",
     "VonMises": "distributions",
     "Weibull": "distributions",
+    "ZeroInflated": "distributions",
     "AutoML": "automl",
     "GP": "gp",
     "KernelSearch": "gp",

@@ -125,8 +125,9 @@ class Bounded(Support):
         below, above = _is_infinite(low), _is_infinite(high)
         if below or above:
             return Real().log_jacobian(u) if below and above else u.sum()
-        width = at.log(at.as_tensor(high - low)).astype(u.type.dtype)
-        return (width - at.softplus(-u) - at.softplus(u)).sum()
+        width = high - low
+        log_width = (at if isinstance(width, Variable) else np).log(width).astype(u.type.dtype)
+        return (log_width - at.softplus(-u) - at.softplus(u)).sum()
 
 
 def _is_infinite(end: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from aeframe.distributions.base import Distribution
 from aeframe.distributions.bounded import Beta, Triangular, Uniform, VonMises
+from aeframe.distributions.combine import Mixture, Sorted, ZeroInflated
 from aeframe.distributions.continuous import (
     Cauchy,
     DoubleExponential,
@@ -27,6 +28,13 @@ from aeframe.distributions.discrete import (
     Poisson,
 )
 from aeframe.distributions.draws import DrawOp, parts
+from aeframe.distributions.multivariate import (
+    Dirichlet,
+    DirichletMultinomial,
+    LKJCholesky,
+    Multinomial,
+    MultivariateNormal,
+)
 from aeframe.distributions.positive import (
     ChiSquared,
     Exponential,
@@ -41,6 +49,8 @@ from aeframe.distributions.positive import (
     Rayleigh,
     Weibull,
 )
+from aeframe.distributions.rules import LogDensityOp, density_of_expression
+from aeframe.distributions.transformed import Transformed
 
 __all__ = [
     "Bernoulli",
@@ -50,6 +60,8 @@ __all__ = [
     "Categorical",
     "Cauchy",
     "ChiSquared",
+    "Dirichlet",
+    "DirichletMultinomial",
     "DiscreteUniform",
     "Distribution",
     "DoubleExponential",
@@ -66,9 +78,14 @@ __all__ = [
     "HyperGeometric",
     "InverseGamma",
     "InverseGaussian",
+    "LKJCholesky",
     "LeafDensityOp",
+    "LogDensityOp",
     "LogNormal",
     "Logistic",
+    "Mixture",
+    "Multinomial",
+    "MultivariateNormal",
     "NegativeBinomial",
     "Normal",
     "OrderedLogistic",
@@ -76,10 +93,14 @@ __all__ = [
     "Poisson",
     "Rayleigh",
     "SkewNormal",
+    "Sorted",
     "StudentT",
+    "Transformed",
     "Triangular",
     "Uniform",
     "VonMises",
     "Weibull",
+    "ZeroInflated",
+    "density_of_expression",
     "parts",
 ]

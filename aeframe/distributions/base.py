@@ -104,7 +104,7 @@ class Distribution(Structure):
         >>> round(float(Exponential(rate=2.0).log_density(1.0).eval()), 4)
         -1.3069
         """
-        return LeafDensityOp(self.op)(at.as_tensor(value), *self.given())
+        return LeafDensityOp(self.op)(as_value(value), *self.given())
 
     def given(self) -> list[Variable]:
         """The parameters as tensors."""
@@ -112,6 +112,11 @@ class Distribution(Structure):
             as_parameter(type(self).__name__, v, "int64" if i in self.counts else "float64")
             for i, v in enumerate(self.parameters())
         ]
+
+
+def as_value(value: Any) -> Variable:
+    """A value as a tensor; numbers in NumPy's dtype, as Aesara's may be float32."""
+    return value if isinstance(value, Variable) else at.as_tensor(np.asarray(value))
 
 
 def as_parameter(name: str, value: Any, dtype: str = "float64") -> Variable:

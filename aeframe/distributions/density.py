@@ -45,6 +45,13 @@ def times_log(x: Variable, y: Variable) -> Variable:
     return at.switch(nothing, 0.0, x * at.log(at.switch(nothing, 1.0, y)))
 
 
+def log_sum_exp(x: Variable) -> Variable:
+    """Log Σ exp(x) along the last axis; −∞ where all entries are."""
+    top = x.max(axis=-1, keepdims=True)
+    top = at.switch(at.isinf(top), 0.0, top)
+    return at.log(at.exp(x - top).sum(axis=-1)) + top[..., 0]
+
+
 def rayleigh(value: Variable, scale: Variable) -> Variable:
     """x/s² exp(−x²/2s²)."""
     x = at.switch(value > 0, value, 1.0)
@@ -135,6 +142,47 @@ def multinomial(value: Variable, n: Variable, p: Variable) -> Variable:
     return inside(possible, at.gammaln(n + 1.0) + terms.sum(axis=-1))
 
 
+def half_cauchy(value: Variable, location: Variable, scale: Variable) -> Variable:
+    """2 / (π s (1 + z²)) for x ≥ location."""
+    z = (value - location) / scale
+    return inside(z >= 0, np.log(2 / np.pi) - at.log(scale) - at.log1p(z**2))
+
+
+def gamma(value: Variable, shape: Variable, scale: Variable) -> Variable:
+    """xᵃ⁻¹ exp(−x/s) / (sᵃ Γ(a)) for x ≥ 0."""
+    z = at.switch(value >= 0, value, scale) / scale
+    found = times_log(shape - 1, z) - z - at.log(scale) - at.gammaln(shape)
+    return inside(value >= 0, found)
+
+
+def inverse_gamma(value: Variable, shape: Variable, scale: Variable) -> Variable:
+    """sᵃ x⁻ᵃ⁻¹ exp(−s/x) / Γ(a) for x > 0."""
+    z = scale / at.switch(value > 0, value, scale)
+    return inside(value > 0, (shape + 1) * at.log(z) - z - at.log(scale) - at.gammaln(shape))
+
+
+def log_normal(value: Variable, mean: Variable, sd: Variable) -> Variable:
+    """The normal density of log x, over x."""
+    log_x = at.log(at.switch(value > 0, value, 1.0))
+    found = -(((log_x - mean) / sd) ** 2) / 2 - LOG_2PI / 2 - at.log(sd) - log_x
+    return inside(value > 0, found)
+
+
+def beta(value: Variable, a: Variable, b: Variable) -> Variable:
+    """xᵃ⁻¹ (1 − x)ᵇ⁻¹ / B(a, b) on [0, 1]."""
+    within = (value >= 0) & (value <= 1)
+    x = at.switch(within, value, 0.5)
+    return inside(within, times_log(a - 1, x) + times_log(b - 1, 1 - x) - log_beta(a, b))
+
+
+def hypergeometric(value: Variable, good: Variable, bad: Variable, n: Variable) -> Variable:
+    """(good choose k) (bad choose n − k) / (good + bad choose n)."""
+    possible = (value >= at.maximum(0, n - bad)) & (value <= at.minimum(good, n))
+    k = at.switch(possible, value, at.maximum(0, n - bad)).astype("float64")
+    found = binomial_coefficient(good, k) + binomial_coefficient(bad, n - k)
+    return inside(possible, found - binomial_coefficient(good + bad, n))
+
+
 LACKING: dict[type, Formula] = {  # what AePPL has no density for
     aer.RayleighRV: rayleigh,
     aer.FRV: fisher,
@@ -145,7 +193,16 @@ LACKING: dict[type, Formula] = {  # what AePPL has no density for
     aer.IntegersRV: discrete_uniform,
     aer.ZipfRV: zipf,
 }
-REPAIRED: dict[type, Formula] = {  # AePPL's overflows, or refuses batches or rounded sums
+# AePPL's overflow, round to float32, refuse batches, or have gradients that are not numbers
+# once an entry lies outside of the support
+REPAIRED: dict[type, Formula] = {
+    aer.HalfCauchyRV: half_cauchy,
+    aer.GammaRV: gamma,
+    aer.InvGammaRV: inverse_gamma,
+    aer.ChiSquareRV: lambda value, df: gamma(value, df / 2, at.as_tensor(2.0)),
+    aer.LogNormalRV: log_normal,
+    aer.BetaRV: beta,
+    aer.HyperGeometricRV: hypergeometric,
     aer.LogisticRV: logistic,
     aer.VonMisesRV: von_mises,
     aer.CategoricalRV: categorical,

@@ -280,7 +280,9 @@ class CategoricalLogitsOp(DrawOp):
 
     def sample(self, rng: Variable, shape: Sequence[Size], *parameters: Variable) -> Drawn:
         """By Aesara's categorical variable."""
-        return standard(CATEGORICAL, rng, shape, at.special.softmax(parameters[0], axis=-1))
+        logits = parameters[0]
+        p = at.exp(logits - at.logsumexp(logits, axis=-1, keepdims=True))
+        return standard(CATEGORICAL, rng, shape, p)
 
     def log_density(self, value: Variable, *parameters: Variable) -> Variable:
         """The log softmax of the category."""
