@@ -27,7 +27,7 @@ PUBLISHED = {
     "squeezenet": (1_235_496, (1, 1000)),  # torchvision's squeezenet1_1
     "vgg19": (143_667_240, (1, 1000)),  # torchvision's vgg19
 }
-FAST = ("nasrnn", "squeezenet", "qkv-1x512", "lora-64x1024", "attention-64x512")
+FAST = ("nasrnn", "squeezenet", "qkv-1x512", "lora-16x1024-64", "attention-64x512")
 
 
 def network(name):

@@ -129,6 +129,13 @@ class Grow(Pass):
 
     def __call__(self, graph: Graph) -> tuple[Graph, Report]:
         """``graph`` with the right side in the place of the left one."""
+        return self._at_place(graph, bare=False)
+
+    def structure(self, graph: Graph) -> Graph:
+        """The same graph to look at: new cells have types and no values, which cost nothing."""
+        return self._at_place(graph, bare=True)[0]
+
+    def _at_place(self, graph: Graph, bare: bool) -> tuple[Graph, Report]:
         rule = find_rule(self.rule)
         found = next(islice(places(graph, [rule]), self.place, None), None)
         if found is None:
@@ -139,15 +146,15 @@ class Grow(Pass):
                 expected=f"a number below {n}" if n else "another rule: this one has no place",
             )
         with nullcontext() if current_trace() else tracing():
-            return self._apply(graph, found[2])
+            return self._apply(graph, found[2], bare)
 
-    def _apply(self, graph: Graph, place: Place) -> tuple[Graph, Report]:
+    def _apply(self, graph: Graph, place: Place, bare: bool) -> tuple[Graph, Report]:
         trace = current_trace()
         assert trace is not None
         path = self._path(trace.stack)
         drawn = zlib.crc32(f"{path} {self.rule} {self.place}".encode())
         rng = np.random.default_rng([self.seed, drawn])
-        parts = Parts(self, path, rng, self.made)
+        parts = Parts(self, path, rng, [] if bare else self.made, bare=bare)
         before = set(trace.updates)
         made = place.rule.replaced(place.node, {**place.bound, PARTS: parts})
         replace = dict(zip(place.node.outputs, made, strict=True))
@@ -186,7 +193,7 @@ class Grow(Pass):
             if type(node.op) is type(place.node.op) and node is made[0].owner:
                 node.tag.path = place.path
             elif not path.startswith("passes["):
-                node.tag.path = self.rule
+                node.tag.path = f"{place.path}/{self.rule}".lstrip("/")
 
 
 def grow(model: M, lineage: Sequence[tuple[str, int]], seed: int = 0) -> M:
@@ -218,12 +225,13 @@ def require_alternatives(rules: Sequence[Rule | str]) -> tuple[Rule, ...]:
     ArgumentError
         When there are none, or one is of another kind.
     """
-    found = tuple(find_rule(r) if isinstance(r, str) else r for r in rules)
+    several = isinstance(rules, Sequence) and not isinstance(rules, str)
+    found = tuple(find_rule(r) if isinstance(r, str) else r for r in rules) if several else ()
     wrong = [r for r in found if not isinstance(r, Alternative)]
     if wrong or not found:
         raise ArgumentError(
             "a search takes Alternatives",
-            expected="automl.RULES, or some of them",
-            got=repr(wrong[0]) if wrong else "none",
+            expected="automl.RULES, or a tuple of some of them",
+            got=repr(wrong[0] if wrong else rules),
         )
     return found

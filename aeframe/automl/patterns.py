@@ -33,9 +33,11 @@ from aeframe.nn.ops import (
     RMSNormOp,
 )
 from aeframe.rewrites import Bindings, Pattern, Var, build, match
+from aeframe.rewrites.pattern import SIZES
 
 PARTS = "@parts"
 Value = Callable[..., ArrayLike]
+Shape = tuple[int, ...]
 
 
 @dataclass
@@ -48,6 +50,8 @@ class Parts:
         What there is already; what is new is added.
     became
         Old cell → the one that took its place.
+    bare
+        Whether new cells have types alone, and no values: the graph is only looked at.
     """
 
     owner: Any
@@ -55,6 +59,7 @@ class Parts:
     rng: np.random.Generator
     made: list[Any]
     became: dict[Variable, Variable] = field(default_factory=dict)
+    bare: bool = False
     used: int = 0
 
     def next(self, make: Callable[[], Any]) -> Any:
@@ -76,9 +81,12 @@ class Parts:
         first = sources[0] if sources else None
 
         def make() -> Parameter | State:
-            array = np.asarray(value(self.rng, shape, *map(_array, sources)))
             kind = State if isinstance(first, State) else Parameter
-            made = kind(array, dtype=first.type.dtype if first is not None else dtype)
+            made = kind(
+                init=value, shape=shape, dtype=first.type.dtype if first is not None else dtype
+            )
+            if not self.bare:
+                made.restore(np.asarray(value(self.rng, shape, *map(_array, sources))))
             made.init = init or (first.init if first is not None else value)
             made.trainable = first is None or first.trainable
             return made
@@ -94,7 +102,7 @@ class Parts:
         with calling(self.owner, self.path):
             y = layer(*inputs)
         for path, cell in walk(layer):
-            if isinstance(cell, Cell):
+            if isinstance(cell, Cell) and not self.bare:
                 cell.initialize(self.owner.seed, f"{self.path}.made[{self.used - 1}]{path}")
         return y
 
@@ -116,7 +124,10 @@ class Made(Pattern):
     Attributes
     ----------
     dims
-        Names of its sizes, as in :class:`Var`; that of what ``value`` returns if there are none.
+        Names of its sizes, as in :class:`Var`.
+    shape
+        Instead of ``dims``: its shape, of that of the first source. A graph can be looked at
+        without a value being computed. If there is neither, the shape of the first source.
     like
         The variable whose dtype it has, if there are no sources.
     init
@@ -126,16 +137,23 @@ class Made(Pattern):
     value: Value
     sources: tuple[Var, ...] = ()
     dims: str = ""
+    shape: Callable[[Shape], Shape] | None = None
     like: Var | None = None
     init: Initializer | None = None
 
     def build(self, bound: Bindings) -> list[Variable]:
         """The parameter; in the place of the first source, if there is one."""
-        sizes = bound.get("#", {})
-        shape = tuple(int(d) if d.isdigit() else sizes[d] for d in self.dims.split())
+        sizes = bound.get(SIZES, {})
+        shape: Shape = tuple(int(d) if d.isdigit() else sizes[d] for d in self.dims.split())
         dtype = None if self.like is None else bound[self.like.name].type.dtype
         sources = [bound[v.name] for v in self.sources]
+        if sources and not self.dims:
+            shape = _resized(sources[0], self.shape)
         return [bound[PARTS].cell(self.value, sources, shape, dtype, self.init)]
+
+
+def _resized(source: Cell, shape: Callable[[Shape], Shape] | None) -> Shape:
+    return source.type.shape if shape is None else shape(source.type.shape)
 
 
 @dataclass(frozen=True)
@@ -170,12 +188,14 @@ class Chain(Pattern):
     """Any number of Applies that keep the features as they are, the lowest one on ``inner``.
 
     Activations, dropout, normalization and pooling. On the right they come again, on another
-    ``inner``; ``value`` says what becomes of their cells that have one entry for each feature.
+    ``inner``; ``value`` says what becomes of their cells that have one entry for each feature, and
+    ``shape`` which shape they have then, as in :class:`Made`.
     """
 
     name: str
     inner: Pattern
     value: Value | None = None
+    shape: Callable[[Shape], Shape] | None = None
 
     def match(self, variable: Variable, bound: Bindings) -> Bindings | None:
         """Follow the chain as far as it goes."""
@@ -201,7 +221,7 @@ class Chain(Pattern):
     def _renewed(self, v: Variable, parts: Parts) -> Variable:
         if self.value is None or not isinstance(v, Parameter | State):
             return v
-        return parts.cell(self.value, [v], ())
+        return parts.cell(self.value, [v], _resized(v, self.shape))
 
 
 def _main(node: Apply) -> int | None:

@@ -15,7 +15,10 @@ from aeframe.core.summary import plain_table, render
 
 @dataclass(frozen=True)
 class Move:
-    """One rule applied at one place: its number among the rule's places, and its path."""
+    """One rule applied at one place: its number among the rule's places, and its path.
+
+    Where several places of the rule share the path, the number follows it.
+    """
 
     rule: str
     place: int
@@ -95,8 +98,10 @@ class AutoMLResult:
         Those that were trained, by number.
     trace
         (epochs trained in all, number of the best candidate), each time the best one changed.
-    epochs
-        Trained in all.
+    epochs, budget
+        Trained in all, and what there was to spend.
+    exhausted
+        Whether the search ended since rules led to no model that was not seen.
     """
 
     model: Module
@@ -104,6 +109,8 @@ class AutoMLResult:
     candidates: tuple[Candidate, ...]
     trace: tuple[tuple[int, int], ...]
     epochs: int
+    budget: int
+    exhausted: bool
 
     @property
     def lineage(self) -> tuple[tuple[str, int], ...]:
@@ -117,7 +124,17 @@ class AutoMLResult:
             parent = "" if c.parent is None else str(c.parent)
             row = f"{c.number}", parent, c.change(), str(len(c.curve)), f"{c.parameters:,}"
             table.add_row(*row, f"{c.score:.4f}")
-        return render(table, width=120)
+        return f"{render(table, width=120)}\n\n{self.ending()}"
+
+    def ending(self) -> str:
+        """Why the search ended, in a sentence."""
+        left = self.budget - self.epochs
+        if self.exhausted:
+            unspent = f"{left} of {self.budget} epochs were not spent"
+            return f"The rules lead to no other model within bounds: {unspent}."
+        if left:
+            return f"{left} of {self.budget} epochs are left, too few for what comes next."
+        return f"The budget of {self.budget} epochs is spent."
 
     __repr__ = __str__
 

@@ -6,6 +6,7 @@ Rules that say so keep what the network computes: training goes on from where th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeframe import nn
-from aeframe.automl.patterns import Chain, Inserted, Made
+from aeframe.automl.patterns import Chain, Inserted, Made, Shape
 from aeframe.automl.training import TrainingOp
 from aeframe.nn.initializers import glorot_uniform, zeros
 from aeframe.nn.ops import (
@@ -56,6 +57,22 @@ def shared_out(rng: Rng, shape: object, u: Array) -> Array:
     return np.concatenate([u * first, u * (1 - first)], axis=-2)
 
 
+def _scaled(axis: int, factor: float) -> Callable[[Shape], Shape]:
+    """The shape with one axis so many times as long, rounded down."""
+
+    def shape(old: Shape) -> Shape:
+        sizes = list(old)
+        sizes[axis] = int(sizes[axis] * factor)
+        return tuple(sizes)
+
+    return shape
+
+
+def _longer(by: int) -> Callable[[Shape], Shape]:
+    """The shape of a kernel with both axes of space so much longer."""
+    return lambda old: (old[0] + by, old[1] + by, *old[2:])
+
+
 def eye(rng: Rng, shape: tuple[int, ...]) -> Array:
     """The identity; in the middle of a kernel, if there are axes of space."""
     made = np.zeros(shape)
@@ -83,12 +100,12 @@ def cropped(rng: Rng, shape: object, w: Array) -> Array:
     return w[1:-1, 1:-1]
 
 
-def _layer(head: type, inner: Any, value: Any = None) -> Any:
+def _layer(head: type, inner: Any, value: Any = None, shape: Any = None) -> Any:
     """A Dense or Conv2D on ``inner``: as it is, or with ``value`` of its parameters."""
     w = Var("w")
     if value is None:
         return term(head, **_plain(head, "1"))(inner, w, Rest("b"))
-    made = Made(value, (w,)), Each("b", item, Made(value, (item,)))
+    made = Made(value, (w,), shape=shape), Each("b", item, Made(value, (item,), shape=shape))
     return term(head, **_plain(head, "1"))(inner, *made)
 
 
@@ -100,15 +117,20 @@ def _plain(head: type, number: str) -> dict[str, Any]:
     return {"groups": 1, **{name: Prop(f"{name} {number}") for name in names}}
 
 
-def _width(name: str, heads: tuple[type, type], writer: Any, reader: Any, where: str) -> Rule:
+def _width(
+    name: str, heads: tuple[type, type], factor: float, writer: Any, reader: Any, where: str
+) -> Rule:
     """A layer gets other units, and the next one reads those; what is between goes along."""
     first, second = heads
+    out = _scaled(-1, factor)
     u = Var("u", "h o" if second is DenseOp else "kh kw h o")
     return Alternative(
         name,
         term(second, **_plain(second, "2"))(Chain("between", _layer(first, x)), u, Rest("c")),
         term(second, **_plain(second, "2"))(
-            Chain("between", _layer(first, x, writer), writer), Made(reader, (u,)), Rest("c")
+            Chain("between", _layer(first, x, writer, out), writer, out),
+            Made(reader, (u,), shape=_scaled(-2, factor)),
+            Rest("c"),
         ),
         where,
     )
@@ -120,10 +142,10 @@ _PAIRS = {
     " last convolution": (Conv2DOp, DenseOp),
 }
 WIDER = tuple(
-    _width(f"wider{n}", pair, twice, shared_out, "h <= 512") for n, pair in _PAIRS.items()
+    _width(f"wider{n}", pair, 2, twice, shared_out, "h <= 512") for n, pair in _PAIRS.items()
 )
 NARROWER = tuple(
-    _width(f"narrower{n}", pair, halved, halved_in, "h >= 4") for n, pair in _PAIRS.items()
+    _width(f"narrower{n}", pair, 0.5, halved, halved_in, "h >= 4") for n, pair in _PAIRS.items()
 )
 
 _row, _image = Var("y", "n h"), Var("y", "n a b h")
@@ -250,7 +272,7 @@ def _kernel(name: str, value: Any, by: int, where: str, padding: Any) -> Rule:
         name,
         term(Conv2DOp, padding=padding, **kept)(x, w, _c),
         term(Conv2DOp, padding=fixed or Computed("padding", _ring(by)), **kept)(
-            x, Made(value, (w,)), _c
+            x, Made(value, (w,), shape=_longer(2 * by)), _c
         ),
         where,
     )

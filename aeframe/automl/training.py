@@ -107,7 +107,9 @@ class Training(Pass):
                 fix="search over the part of the model that has one",
             )
         op = TrainingOp(self.optimizer, self.learning_rate, self.weight_decay, self.batch_size)
-        results = [op(graph.outputs[0]), *graph.results[1:]]
+        out = op(graph.outputs[0])
+        out.owner.tag.path = "training"
+        results = [out, *graph.results[1:]]
         return graph.with_results(results), Report("training", (Step("training", "", "", str(op)),))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from aesara.tensor.type import TensorType
 
-from aeframe.automl.grow import Grow
+from aeframe.automl.grow import grow
 from aeframe.automl.training import training_of
 from aeframe.backends import Backend
 from aeframe.core import load
@@ -87,17 +87,13 @@ def child(setting: Setting, lineage: Lineage, known: int, parent: bytes | None) 
         path.write_bytes(setting.base)
         model: Module = load(path)
         if parent is not None:
-            model = _grown(model, lineage[:known], setting)
+            model = grow(model, lineage[:known], setting.seed)
+            lowered(model, setting)
             path.write_bytes(parent)
             model.load(path)
-        return _grown(model, lineage[known if parent is not None else 0 :], setting)
-
-
-def _grown(model: Module, lineage: Lineage, setting: Setting) -> Module:
-    for rule, place in lineage:
-        model = model.with_pass(Grow(rule, place, setting.seed))
-    lowered(model, setting)
-    return model
+        model = grow(model, lineage[known if parent is not None else 0 :], setting.seed)
+        lowered(model, setting)
+        return model
 
 
 def trainable(model: Module, setting: Setting) -> Module:

@@ -9,7 +9,16 @@ from aeframe.backends.base import as_backend
 from aeframe.backends.cost import Analytic
 from aeframe.core.errors import ArgumentError
 from aeframe.core.module import Module
-from aeframe.rewrites import EQUALITIES, SIMPLIFICATIONS, Greedy, Rule, Saturation, find_rule
+from aeframe.rewrites import (
+    EQUALITIES,
+    SIMPLIFICATIONS,
+    Alternative,
+    Every,
+    Greedy,
+    Rule,
+    Saturation,
+    find_rule,
+)
 
 M = TypeVar("M", bound=Module)
 
@@ -25,12 +34,15 @@ def optimize(module: M, rules: Sequence[Rule | str] = ()) -> M:
     Parameters
     ----------
     rules
-        If there are any: apply these wherever they match, and nothing else.
+        If there are any: these and nothing else, wherever they match. One with several roots
+        (:class:`~aeframe.rewrites.Every`) is used by saturation, so where it pays.
 
     Raises
     ------
     ArgumentError
-        When they are no rules.
+        When they are no rules, or an Alternative is one: it makes another model.
+    UnknownNameError
+        When no rule has such a name.
 
     >>> import numpy as np
     >>> from aeframe import nn
@@ -42,15 +54,33 @@ def optimize(module: M, rules: Sequence[Rule | str] = ()) -> M:
     >>> "linear layers" in [step.rule for step in fast.explain().steps]
     True
     """
-    for rule in rules:
-        if not isinstance(rule, Rule | str):
-            raise ArgumentError(
-                "optimize takes rules", expected="Rules or their names", got=repr(rule)
-            )
-        if isinstance(rule, str):
-            find_rule(rule)
-    if rules:
-        return module.with_pass(Greedy(rules, name="optimize"))
+    if not isinstance(module, Module):
+        raise ArgumentError("optimize takes a Module", expected="a Module", got=repr(module))
+    given = [_rule(rule) for rule in ((rules,) if isinstance(rules, str) else rules)]
     cost = Analytic(as_backend(getattr(module, "_backend", None)))
-    simple = module.with_pass(Greedy(SIMPLIFICATIONS, name="simplify"))
-    return simple.with_pass(Saturation([*SIMPLIFICATIONS, *EQUALITIES], cost))
+    if not given:
+        simple = module.with_pass(Greedy(SIMPLIFICATIONS, name="simplify"))
+        return simple.with_pass(Saturation([*SIMPLIFICATIONS, *EQUALITIES], cost))
+    one = [rule for rule in given if not isinstance(rule.left, Every)]
+    several = [rule for rule in given if isinstance(rule.left, Every)]
+    made = module.with_pass(Greedy(one, name="optimize")) if one else module
+    return made.with_pass(Saturation(several, cost)) if several else made
+
+
+def _rule(given: object) -> Rule:
+    """A rule by itself or its name, if it leaves the numbers as they are."""
+    rule = find_rule(given) if isinstance(given, str) else given
+    if not isinstance(rule, Rule):
+        raise ArgumentError(
+            "optimize takes rules",
+            expected="Rules or their names, each an argument: model.optimize(one, another)",
+            got=repr(given),
+        )
+    if isinstance(rule, Alternative):
+        raise ArgumentError(
+            f"the rule {rule.name!r} makes another model",
+            expected="an Equality",
+            got=f"an Alternative, {rule}",
+            fix="model.with_pass(Greedy([rule])) to have it, AutoML to try it",
+        )
+    return rule

@@ -82,6 +82,15 @@ class EGraph(View):
         """The ``n`` Applies that were added last."""
         return list(islice(reversed(self._keys), n))
 
+    def classes(self) -> dict[Variable, Sequence[Apply]]:
+        """The Applies of each class; of a leaf none, whatever equals it."""
+        makers = ((v, () if v.owner is None else tuple(nodes)) for v, nodes in self._makers.items())
+        return dict(makers)
+
+    def inputs(self, node: Apply) -> list[Variable]:
+        """The classes that ``node`` takes, each once."""
+        return list(dict.fromkeys(self.find(v) for v in node.inputs))
+
     def op_types(self) -> Iterable[type]:
         """The classes of the Ops that there are."""
         return tuple(self._by_type)

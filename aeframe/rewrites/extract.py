@@ -84,7 +84,7 @@ class Problem:
 
     def inputs(self, node: Apply) -> list[Variable]:
         """The classes that ``node`` needs, each once."""
-        return list(dict.fromkeys(self.egraph.find(v) for v in node.inputs))
+        return self.egraph.inputs(node)
 
     def order(self, choice: Choice) -> list[Variable] | None:
         """The classes of ``choice`` that the results need, inputs first; ``None`` if in a cycle."""

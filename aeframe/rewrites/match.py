@@ -6,7 +6,7 @@ variable; in an e-graph several may.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -31,6 +31,8 @@ from aeframe.rewrites.pattern import (
     Var,
     variables,
 )
+
+Match = tuple[Apply, Bindings]
 
 
 class View:
@@ -100,10 +102,16 @@ def node_solutions(
 
 
 def alike(
-    left: Every, nodes: Iterable[Apply], view: View = PLAIN
+    left: Every,
+    nodes: Iterable[Apply],
+    view: View = PLAIN,
+    needs: Callable[[Variable, Variable], bool] = lambda a, b: False,
 ) -> Iterator[tuple[list[Apply], Bindings]]:
-    """The groups of two or more ``nodes`` that differ only as ``left`` says, and what is bound."""
-    groups: dict[Hashable, dict[Variable, tuple[Apply, Bindings]]] = {}
+    """The groups of two or more ``nodes`` that differ only as ``left`` says, and what is bound.
+
+    Those are apart of which one ``needs`` the other's input: they cannot be computed together.
+    """
+    groups: dict[Hashable, dict[Variable, Match]] = {}
     own = own_sizes(left)
     for node in nodes:
         for bound in node_solutions(left.body, node, {}, view):
@@ -113,9 +121,30 @@ def alike(
             key = (*sorted(same.items(), key=_name), *sorted(sizes.items()), *dtypes)
             groups.setdefault(key, {}).setdefault(view.find(node.outputs[0]), (node, bound))
     for group in groups.values():
-        if len(group) > 1:
-            roots, bounds = zip(*group.values(), strict=True)
+        for found in _independent(group, left, needs):
+            roots, bounds = zip(*found, strict=True)
             yield list(roots), _together(bounds, left, own)
+
+
+def _independent(
+    found: Mapping[Variable, Match], left: Every, needs: Callable[[Variable, Variable], bool]
+) -> Iterator[list[Match]]:
+    """Groups of two or more matches within which none needs another one, or its input."""
+
+    def apart(out: Variable, other: Variable) -> bool:
+        inputs = [found[other][1][name] for name in left.differ]
+        own = [found[out][1][name] for name in left.differ]
+        return any(needs(v, w) for v in own for w in (other, *inputs) if v is not w)
+
+    groups: list[list[Variable]] = []
+    for out in found:
+        for group in groups:
+            if not any(apart(out, other) or apart(other, out) for other in group):
+                group.append(out)
+                break
+        else:
+            groups.append([out])
+    return ([found[out] for out in group] for group in groups if len(group) > 1)
 
 
 def own_sizes(left: Every) -> set[str]:

@@ -96,7 +96,7 @@ def _index(names: Sequence[str]) -> dict[Any, list[Rule]]:
         if isinstance(found.left, Every):
             raise RewriteError(
                 f"the rule {name!r} has several roots: it cannot be applied at one place",
-                fix="use it in a Saturation",
+                fix="use it in a Saturation, as model.optimize(rule) does",
             )
         index.setdefault(found.left.term.head, []).append(found)
     return index

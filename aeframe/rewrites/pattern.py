@@ -21,6 +21,7 @@ from aeframe.core.intermediate import IntermediateType
 from aeframe.core.ops import as_variable
 from aeframe.core.shapes import narrow
 from aeframe.rewrites.condition import value
+from aeframe.rewrites.report import op_text
 from aeframe.rewrites.vocabulary import SliceOp
 
 Bindings = dict[str, Any]
@@ -28,7 +29,16 @@ SIZES, EACH = "#", "# each"  # where bindings keep the sizes, and those of each 
 
 
 class Pattern:
-    """One side of a rule, or a part of it. A subclass may match or build in a way of its own."""
+    """One side of a rule, or a part of it. A subclass may match or build in a way of its own.
+
+    Prints as it is written: ``Dense(Dense(x, w), v)``.
+    """
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return getattr(self, "name", "") or type(self).__name__
 
     def __getitem__(self, output: int) -> Pattern:
         raise RewriteError(f"{self} has no outputs to choose from")
@@ -42,7 +52,7 @@ class Pattern:
         raise RewriteError(f"{self} cannot stand on the right of a rule")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Var(Pattern):
     """Any variable; the same name twice is the same variable.
 
@@ -67,15 +77,18 @@ class Var(Pattern):
     dtype: str = "float64"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rest(Pattern):
     """The remaining inputs of an Apply, any number of them, each like ``like``."""
 
     name: str
     like: Var | None = None
 
+    def __str__(self) -> str:
+        return f"*{self.name}"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Each(Pattern):
     """``body`` once for each element of the :class:`Rest` named ``over``, bound to ``item``.
 
@@ -86,8 +99,11 @@ class Each(Pattern):
     item: Var
     body: Pattern
 
+    def __str__(self) -> str:
+        return f"*({self.body} for {self.item} in {self.over})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Every(Pattern):
     """On the left: all Applies of the form ``body`` that differ only in the variables ``differ``.
 
@@ -98,8 +114,11 @@ class Every(Pattern):
     body: Call
     differ: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return f"every {self.body} by {', '.join(self.differ)}"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Parts(Pattern):
     """On the right of an :class:`Every`: ``whole`` cut along ``axis`` by the sizes ``size``."""
 
@@ -107,8 +126,11 @@ class Parts(Pattern):
     axis: int
     size: str
 
+    def __str__(self) -> str:
+        return f"parts of {self.whole} along {self.axis} by {self.size}"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class New(Pattern):
     """A new Module on the right of a rule: its ``expression()``, with parameters of its own.
 
@@ -123,8 +145,11 @@ class New(Pattern):
     module: type[Any]
     frozen: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return f"new {self.module.__name__}"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Prop(Pattern):
     """A hyperparameter, or with :class:`Term` ``op=`` a whole Op: bound left, used right."""
 
@@ -135,7 +160,7 @@ class Prop(Pattern):
         return names_of(bound)[self.name]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Computed(Prop):
     """A hyperparameter on the right: ``function`` of the hyperparameter or size ``name``."""
 
@@ -146,14 +171,17 @@ class Computed(Prop):
         return self.function(super().value(bound))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Expr(Pattern):
     """A hyperparameter on the right, computed from sizes and hyperparameters: ``Expr("i + 1")``."""
 
     text: str
 
+    def __str__(self) -> str:
+        return self.text
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Call(Pattern):
     """An Apply: its head, the patterns of its inputs, which output is meant, and its sizes."""
 
@@ -170,17 +198,21 @@ class Call(Pattern):
         return Call(self.term, self.args, self.output, dims)
 
     def __str__(self) -> str:
-        return f"{self.term}({', '.join(map(str, self.args))})"
+        output = "" if self.output is None else f"[{self.output}]"
+        return f"{self.term}({', '.join(map(str, self.args))}){output}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Literal(Pattern):
     """A number: matches a constant of that value, builds a constant."""
 
     value: float
 
+    def __str__(self) -> str:
+        return f"{self.value:g}"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Term:
     """The head of a :class:`Call`: an Op class (with hyperparameters) or one Op.
 
@@ -204,9 +236,14 @@ class Term:
         return Call(self, tuple(a if isinstance(a, Pattern) else Literal(float(a)) for a in args))
 
     def __str__(self) -> str:
-        if isinstance(self.head, type):
-            return self.head.__name__.removesuffix("Op")
-        return str(self.head)
+        if not isinstance(self.head, type):
+            return op_text(self.head) if isinstance(self.head, Op) else str(self.head)
+        if self.bind is not None:
+            return self.bind.name
+        props = ", ".join(k if str(v) == k else f"{k}={v}" for k, v in self.props)
+        return self.head.__name__.removesuffix("Op") + (f"[{props}]" if props else "")
+
+    __repr__ = __str__
 
 
 def term(head: type[Op] | Op | Prop, bind: Prop | None = None, **props: Any) -> Term:

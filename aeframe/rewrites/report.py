@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aesara.graph.basic import Constant, Variable
+from aesara.graph.op import Op
 
 from aeframe.core.summary import plain_table, render
 
@@ -42,6 +43,9 @@ class Report:
         for s in self.steps:
             seconds = [_seconds(getattr(s, name)) for name in gains]
             table.add_row(s.rule, s.path, s.before, s.after, *seconds)
+        if gains and len(self.steps) > 1:
+            sums = [sum(getattr(s, name) or 0.0 for s in self.steps) for name in gains]
+            table.add_row("in all", "", "", "", *map(_seconds, sums))
         return render(table, width=120)
 
 
@@ -66,6 +70,12 @@ def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value * 1e6:+.3g} µs"
 
 
+def op_text(op: Op) -> str:
+    """The name of an Op in a term: ``exp`` for ``Elemwise{exp,no_inplace}``."""
+    name = str(op)
+    return name[9:].split(",")[0].rstrip("}") if name.startswith("Elemwise{") else name
+
+
 def describe(variable: Variable, depth: int = 3) -> str:
     """A term as text, ``Dense(relu(Dense(x, …)), …)``, down to ``depth``.
 
@@ -79,9 +89,7 @@ def describe(variable: Variable, depth: int = 3) -> str:
     if variable.owner is None:
         return variable.name or "·"
     node = variable.owner
-    name = str(node.op)
-    if name.startswith("Elemwise{"):
-        name = name[9:].split(",")[0].rstrip("}")
+    name = op_text(node.op)
     if name.startswith("InplaceDimShuffle") or name.startswith("DimShuffle"):
         return describe(node.inputs[0], depth)
     if depth == 0:

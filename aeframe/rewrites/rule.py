@@ -28,7 +28,7 @@ RULES: dict[str, Rule] = {}
 HOMES: dict[str, str] = {}  # a module may declare its own rules again, as notebooks do
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rule:
     """One declared rewrite: ``left`` becomes ``right`` where ``where`` holds.
 
@@ -133,10 +133,15 @@ class Rule:
         return (self,)
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.left} → {self.right}"
+        right = ", ".join(map(str, self.right if isinstance(self.right, tuple) else (self.right,)))
+        condition = f" where {self.where}" if self.where else ""
+        arrow = "↔" if len(self.directions) > 1 else "→"
+        return f"{self.name}: {self.left} {arrow} {right}{condition}"
+
+    __repr__ = __str__
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Equality(Rule):
     """A rule whose two sides are the same numbers; the suite tests it so.
 
@@ -151,6 +156,8 @@ class Equality(Rule):
     >>> from aeframe.rewrites.pattern import Var, term
     >>> x = Var("x")
     >>> rule = Equality("log-exp", term(at.log)(term(at.exp)(x)), x)
+    >>> rule
+    log-exp: log(exp(x)) → x
     >>> y = at.dvector("y")
     >>> rule.apply(at.log(at.exp(y)).owner) == [y]
     True
@@ -175,7 +182,7 @@ class _Reversed(Rule):
         return
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Definition(Rule):
     """A rule that gives the left side its meaning: an interpretation on one type of value.
 
@@ -183,7 +190,7 @@ class Definition(Rule):
     """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Alternative(Rule):
     """A rule whose right side is a different model that is worth trying."""
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aesara.configdefaults import config
 from aesara.graph.basic import Apply, Variable
 
 from aeframe.core.arguments import count, is_number
@@ -30,6 +31,7 @@ from aeframe.rewrites.pattern import (
     names_of,
 )
 from aeframe.rewrites.rule import Alternative, Rule
+from aeframe.rewrites.split import Needs
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,10 @@ class Limits(Structure):
         for two, four, ... (Willsey et al. 2021, section 5.2).
     """
 
-    nodes: int = 20_000
+    nodes: int = 10_000
     iterations: int = 12
     seconds: float = 5.0
-    several: int = 3
+    several: int = 2
     matches: int = 2_000
 
     def __post_init__(self) -> None:
@@ -158,6 +160,7 @@ class _Saturation:
         self.waits = dict.fromkeys(range(len(self.rules)), (0, 0))  # bans so far, iteration it ends
         self.origin: dict[Apply, str] = {}
 
+    @config.change_flags(traceback__limit=0)  # what rules make stands at no line of the user's
     def run(self, until: Callable[[EGraph, list[Variable]], bool]) -> Saturated:
         state, egraph = self.state, self.egraph
         while not state.stopped:
@@ -187,6 +190,8 @@ class _Saturation:
     def search(self) -> tuple[list[tuple[Rule, list[Apply], Bindings]], bool]:
         """What the rules match where something changed, and whether one was put off."""
         near, now = self.egraph.reach(self.reach), self.state.iterations
+        if now < self.limits.several:
+            self.needs = Needs(self.egraph.classes(), self.egraph.inputs)
         found: list[tuple[Rule, list[Apply], Bindings]] = []
         put_off = False
         for i, rule in enumerate(self.rules):
@@ -238,7 +243,7 @@ class _Saturation:
         """The groups of Applies that a rule with several roots takes together."""
         # not those that the rule itself made
         nodes = (n for n in self.candidates(left.body.term) if self.origin.get(n) != rule.name)
-        for roots, bound in alike(left, nodes, self.egraph):
+        for roots, bound in alike(left, nodes, self.egraph, self.needs):
             if holds(rule.where, names_of(bound)):
                 yield roots, bound
 

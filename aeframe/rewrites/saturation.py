@@ -77,14 +77,12 @@ class Saturation(Pass):
         changing = cells(graph.results) if self.training else graph.updates
         problem = Problem.of(found.egraph, found.results, self.cost, changing, found.given)
         old, new = given(problem, found), self.extraction(problem)
-        before, after = problem.cost(old), problem.cost(new)
-        if problem.order(old) is None:  # a circle of several: at least what is cheapest
-            before = sum(c for node, c in problem.costs.items() if node in found.given)
+        story = _Story(problem, found, old, new)
+        before, after = story.seconds(story.given), story.seconds(story.chosen)
         note = f"{before * 1e6:.4g} → {after * 1e6:.4g} µs predicted; {found.note}"
         if not after < before * (1 - LEAST_GAIN):
             return graph, Report("saturation", (), note)
-        steps = tuple(_Story(problem, found, old, new).steps())
-        return problem.graph(new, lifted), Report("saturation", steps, note)
+        return problem.graph(new, lifted), Report("saturation", tuple(story.steps()), note)
 
 
 def given(problem: Problem, found: Saturated) -> dict[Variable, Apply]:
@@ -100,28 +98,74 @@ def given(problem: Problem, found: Saturated) -> dict[Variable, Apply]:
 
 
 class _Story:
-    """Which rules led from one choice to another, and what each of their places gained."""
+    """Which rules led from one choice to another, and what they gained.
+
+    The gains add up to that of the whole graph. What several rules gained together at a place is
+    told at the last of them.
+    """
 
     def __init__(self, problem: Problem, found: Saturated, old: Choice, new: Choice) -> None:
         self.problem, self.found, self.old, self.new = problem, found, old, new
         self.order = problem.order(new) or []
         self.chosen = {new[v] for v in self.order if v in new}
-        self.given = {old[v] for v in problem.order(old) or [] if v in old}
-        self.told: set[Apply] = set()
+        before = problem.order(old)
+        self.given = {old[v] for v in before or [] if v in old}
+        if before is None:  # a circle of several: at least what is cheapest
+            self.given = found.given & problem.costs.keys()
+        self.made_by = {node: event for event in found.events for node in event.made}
+
+    def seconds(self, nodes: Iterable[Apply]) -> float:
+        """What these Applies take."""
+        return sum(self.problem.costs[node] for node in nodes)
 
     def steps(self) -> Iterable[Step]:
         """One for each application of a rule that the new graph needs, in order."""
-        place = {v: i for i, v in enumerate(self.order)}
-        for event in self.used():
-            root = self.problem.egraph.find(event.root.outputs[0])
-            gain = self.gain(root) if root in place else None
+        events = self.used()
+        gains = self.gains(events)
+        for event in events:
             path = getattr(event.root.tag, "path", None) or ""
             before, after = describe(event.root.outputs[0]), describe(event.result)
-            yield Step(event.rule, path, before, after, gain)
+            yield Step(event.rule, path, before, after, gains.get(id(event)))
+
+    def gains(self, events: Sequence[Event]) -> dict[int, float]:
+        """By event what the place gained that it was the last to change."""
+        last = {node: event for event in events for node in (event.root, *event.made)}
+        order = {id(event): i for i, event in enumerate(events)}
+        found: dict[int, float] = {}
+        for place in self.places():
+            there = [last[node] for node in place if node in last] or events[-1:]
+            for event in sorted(there, key=lambda e: order[id(e)])[-1:]:
+                gain = self.seconds(place - self.chosen) - self.seconds(place - self.given)
+                found[id(event)] = found.get(id(event), 0.0) + gain
+        return found
+
+    def places(self) -> Iterable[set[Apply]]:
+        """What goes and what comes, in pieces between the classes that both graphs compute."""
+        changed = dict.fromkeys([*self.given, *self.chosen])
+        left = {n: None for n in changed if (n in self.given) is not (n in self.chosen)}
+        find, inputs = self.problem.egraph.find, self.problem.inputs
+        both = set(self.order) & set(self.problem.order(self.old) or [])
+        touched: dict[Variable, list[Apply]] = {}
+        classes = {
+            n: [*map(find, n.outputs), *(v for v in inputs(n) if v not in both)] for n in left
+        }
+        for node, near in classes.items():
+            for v in near:
+                touched.setdefault(v, []).append(node)
+        while left:
+            todo = [left.popitem()[0]]
+            place = set(todo)
+            while todo:
+                found = {n for v in classes[todo.pop()] for n in touched[v] if n in left}
+                for node in found:
+                    del left[node]
+                place |= found
+                todo += found
+            yield place
 
     def used(self) -> list[Event]:
         """The applications behind the chosen Applies, and those that made a class shorter."""
-        made_by = {node: event for event in self.found.events for node in event.made}
+        made_by = self.made_by
         needed: dict[int, Event] = {}
         todo = [node for node in self.chosen if node in made_by]
         find = self.problem.egraph.find
@@ -136,27 +180,3 @@ class _Story:
                 needed[id(event)] = event
                 todo += [event.root] if event.root in made_by else []
         return [event for event in self.found.events if id(event) in needed]
-
-    def gain(self, root: Variable) -> float | None:
-        """Seconds that go at ``root`` less those that come, each Apply told once."""
-        lost = self.only(root, self.old, self.chosen)
-        won = self.only(root, self.new, self.given)
-        if not lost and not won:
-            return None
-        costs = self.problem.costs
-        return sum(costs[node] for node in lost) - sum(costs[node] for node in won)
-
-    def only(self, root: Variable, choice: Choice, others: set[Apply]) -> list[Apply]:
-        """The Applies below ``root`` that ``others`` are without."""
-        seen, found, todo = {root}, [], [root]
-        while todo:
-            variable = todo.pop()
-            node = choice.get(variable)
-            if node is None or node in others or node in self.told:
-                continue
-            self.told.add(node)
-            found.append(node)
-            below = [v for v in self.problem.inputs(node) if v not in seen]
-            seen.update(below)
-            todo += below
-        return found

@@ -1,6 +1,9 @@
 """Models of a few layers, one for each rewrite that the essay of the project promises.
 
-A name is that of the rewrite and a size: the number of rows, or the height and the width.
+A name is that of the rewrite and a size: the number of rows, or the height and the width. That of
+a low-rank correction ends in its rank, 8 as in Hu et al. 2022 or 64 as in Dettmers et al. 2023. Its
+merging saves 2 rank / width of operations and bytes, 1.6 and 12.5% at 1024; what more there is to
+win is two calls, another pass over the output, and products too narrow for the machine.
 """
 
 from __future__ import annotations
@@ -24,11 +27,11 @@ def linear() -> ae.Module:
     return nn.Sequential(nn.Dense(512), nn.Dense(128))
 
 
-def lora(shape: Shape) -> ae.Module:
+def lora(shape: Shape, rank: int) -> ae.Module:
     """A linear layer with its low-rank correction: (n, i) → (n, i)."""
     layer = nn.Dense(shape[-1])
     lower(layer, TensorType("float32", shape)())  # makes its weight
-    return nn.LoRA(layer, 8)
+    return nn.LoRA(layer, rank)
 
 
 def conv_bn(shape: Shape) -> ae.Module:
@@ -48,7 +51,11 @@ class QKV(nn.Layer):
 
 SMALL: dict[str, tuple[Callable[[], ae.Module], Shape]] = {
     **{f"linear-{n}": (linear, (n, 128)) for n in (1, 64, 1024)},
-    **{f"lora-{s[0]}x{s[1]}": (partial(lora, s), s) for s in ((1, 1024), (64, 1024), (256, 512))},
+    **{
+        f"lora-{n}x{w}-{rank}": (partial(lora, (n, w), rank), (n, w))
+        for rank in (8, 64)
+        for n, w in ((1, 1024), (16, 1024), (128, 768))
+    },
     **{
         f"conv_bn-{s[1]}x{s[3]}": (partial(conv_bn, s), s)
         for s in ((1, 56, 56, 64), (1, 14, 14, 256))

@@ -1,5 +1,6 @@
 """The search: deterministic, resumable, within its budget, true to the curves it reports."""
 
+import json
 import os
 import signal
 import subprocess
@@ -49,6 +50,12 @@ def numbers(result):
     )
 
 
+def heats(folder):
+    """The curves of all heats that a folder knows of."""
+    path = folder / "curves.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 @pytest.fixture(scope="module")
 def whole():
     return search().fit(*data(), progress=False)
@@ -58,6 +65,7 @@ def test_it_keeps_to_its_budget_and_pays_for_every_epoch(whole):
     assert whole.epochs == sum(len(c.curve) for c in whole.candidates) <= 9
     assert len({c.key for c in whole.candidates}) == len(whole.candidates) > 3
     assert whole.best.score == min(c.score for c in whole.candidates)
+    assert whole.ending() in str(whole) and f"{9 - whole.epochs} of 9" in whole.ending()
     assert whole.trace[-1][1] == whole.best.number
 
 
@@ -92,6 +100,7 @@ def test_it_is_seeded_and_a_folder_changes_nothing(whole, tmp_path):
     again = search(folder=tmp_path).fit(*data(), progress=False)
     assert numbers(again) == numbers(whole)
     heats = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.checkpoint")}
+    assert heats
     recalled = search(folder=tmp_path).fit(*data(), progress=False)
     assert numbers(recalled) == numbers(whole)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.checkpoint")} == heats
@@ -108,16 +117,16 @@ def test_a_search_that_is_killed_goes_on_bit_for_bit(whole, tmp_path):
     life = subprocess.Popen([sys.executable, "-c", code], cwd=root, env=env)
     try:
         end = time.monotonic() + 240
-        while len(list(folder.glob("*.checkpoint"))) < 3 and time.monotonic() < end:
+        while len(heats(folder)) < 3 and time.monotonic() < end:
             assert life.poll() is None, "it ended before it could be killed"
             time.sleep(0.01)
         life.send_signal(signal.SIGKILL)
     finally:
         life.kill()
         life.wait()
-    left = len(list(folder.glob("*.checkpoint")))
+    left = len(heats(folder))
     resumed = search(folder=folder).fit(*data(), progress=False)
-    assert 3 <= left < len(list(folder.glob("*.checkpoint")))
+    assert 3 <= left < len(heats(folder))
     assert numbers(resumed) == numbers(whole)
 
 
@@ -151,6 +160,64 @@ def test_within_bounds_the_models(tmp_path):
     assert all(small(c.graph) for c in result.candidates)
     alone = search(20, rules=("dropout",), children=3).fit(*data(), progress=False)
     assert len(alone.candidates) == 2  # the space is used up, and the search ends
+    assert f"no other model within bounds: {20 - alone.epochs} of 20 epochs" in str(alone)
+
+
+FINALS = {"finalists": 2, "full": 6}
+
+
+@pytest.mark.slow
+def test_the_winner_is_the_best_of_those_trained_in_full():
+    result = search(22, **FINALS).fit(*data(), progress=False)
+    assert result.epochs == sum(len(c.curve) for c in result.candidates) <= 22
+    full = [c for c in result.candidates if len(c.curve) == 6]
+    assert len(full) >= 2 and len(result.candidates) > 4
+    assert result.best == min(full, key=lambda c: c.score)
+    x, y = data()
+    loss = result.model.evaluate(x[64:], y[64:])["loss"]
+    assert loss == pytest.approx(result.best.curve[-1], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_only_weights_that_something_goes_on_from_are_kept(tmp_path):
+    search(30, **FINALS, folder=tmp_path).fit(*data(), progress=False)
+    result = search(90, **FINALS, folder=tmp_path).fit(*data(), progress=False)
+    leaders, race, finals = 4, 2, 4 + 2  # a first and a last checkpoint of each of the former two
+    most = 2 * (leaders + race) + finals
+    assert len(list(tmp_path.glob("*.checkpoint"))) <= most < len(heats(tmp_path)) - most
+    assert numbers(search(90, **FINALS).fit(*data(), progress=False)) == numbers(result)
+    again = search(90, **FINALS, folder=tmp_path).fit(*data(), progress=False)
+    assert numbers(again) == numbers(result)
+    with pytest.raises(FileError, match="went further"):
+        search(50, **FINALS, folder=tmp_path).fit(*data(), progress=False)
+
+
+def test_graphs_that_are_looked_at_have_no_weights(whole):
+    new = [
+        cell
+        for c in whole.candidates
+        if c.moves
+        for cell in ae.parameters(c.graph.outputs)
+        if cell not in ae.parameters(whole.candidates[0].graph.outputs)
+    ]
+    assert new and all(cell.data is None for cell in new)
+
+
+def test_places_of_one_path_are_told_apart():
+    class Two(ae.Module):
+        def __init__(self):
+            self.a, self.b, self.out = nn.Dense(4), nn.Dense(4), nn.Dense(2)
+
+        def __call__(self, x):
+            return self.out(nn.relu(self.b(nn.relu(self.a(x)))))
+
+    model = Two().with_pass(automl.Training())
+    rules = ("deeper", "learning rate up")
+    result = search(5, model=model, rules=rules, children=3).fit(*data(), progress=False)
+    shown = {str(m) for c in result.candidates for m in c.moves}
+    assert "learning rate up @ training" in shown  # either place of `deeper` gives one structure
+    assert shown & {"deeper @ Two [0]", "deeper @ Two [1]"} and "deeper @ Two" not in shown
+    assert all(m in " ".join(str(result).split()) for m in shown)
 
 
 def test_the_result_prints_and_is_drawn(whole):
@@ -177,6 +244,19 @@ def test_wrong_uses_are_told(tmp_path):
         search().fit(x, y[:-1])
     with pytest.raises(DataError, match="fit\\(x, y\\)"):
         search().fit(x)
+    with pytest.raises(DataError, match="from 0 to 1"):
+        search(1).fit(x, y + 5, progress=False)
+    with pytest.raises(ArgumentError, match="x_valid, y_valid"):
+        search().fit(x, y, validation_data=x)
+    for rules in ((), "wider", None):
+        with pytest.raises(ArgumentError, match="a tuple of some of them"):
+            ae.AutoML(Net(), rules, nn.softmax_cross_entropy)
+    with pytest.raises(ArgumentError, match="and the finalists"):
+        search(9, full=30)
+    with pytest.raises(ArgumentError, match="jobs=2"):
+        search(jobs="two")
+    with pytest.raises(ArgumentError, match="within"):
+        search(within=3)
     with pytest.raises(DataError, match="validate on"):
         search().fit(x, y, validation_split=0.0)
     with pytest.raises(FileError, match="another search"):
@@ -185,3 +265,6 @@ def test_wrong_uses_are_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FileError, match="cannot be used"):
         search(1, folder=tmp_path / "file").fit(x, y)
+    (tmp_path / "curves.json").write_text("{")
+    with pytest.raises(FileError, match=r"curves\.json"):
+        search(1, folder=tmp_path).fit(x, y, progress=False)

@@ -13,6 +13,7 @@ from aeframe.core import Graph, expand, toposort
 from aeframe.core.errors import RewriteError
 from aeframe.nn.ops import DenseOp, ReluOp
 from aeframe.rewrites import (
+    EQUALITIES,
     Alternative,
     EGraph,
     Equality,
@@ -26,6 +27,7 @@ from aeframe.rewrites import (
     term,
 )
 from aeframe.rewrites.rule import RULES
+from aeframe.rewrites.split import Needs, parts
 from aeframe.rewrites.vocabulary import AddOp, MulOp, TransposeOp
 from tests.evaluate import evaluate
 
@@ -158,6 +160,40 @@ def test_the_optimum_shares_where_greedy_cannot_see_it():
     assert choices.cost(best) == 3.0 == next(models(choices))[0]
     assert choices.cost(GreedyExtraction()(choices)) >= 3.0
     assert any(shape(v) == shape(shared) for v in best if v in choices.order(best))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_optimum_is_that_of_all_choices(seed):
+    rng = np.random.default_rng(seed)
+    p, q, r = tensors(3, 2, 2)
+    first = ReluOp()(ReluOp()(AddOp()(AddOp()(p, q), r)))
+    graph = Graph((p, q, r), (AddOp()(TransposeOp((1, 0))(TransposeOp((1, 0))(first)), first),))
+    found = saturate(graph, [ASSOCIATE, TWICE, GROW, TURNED], Limits(iterations=2))
+    choices = Problem.of(found.egraph, found.results, lambda node: float(rng.integers(1, 9)))
+    classes = [v for v, nodes in choices.makers.items() if nodes]
+    picks = product(*(choices.makers[v] for v in classes))
+    ways = [dict(zip(classes, pick, strict=True)) for pick in picks]
+    least = min(choices.cost(w) for w in ways if choices.order(w) is not None)
+    assert len(ways) > 1 and choices.cost(OptimalExtraction()(choices)) == least
+
+
+def test_layers_that_need_each_other_are_not_joined():
+    stack = EQUALITIES[[r.name for r in EQUALITIES].index("one layer of several inputs")]
+    w, p, q = tensors(3, 2, 2)
+    layer = DenseOp()
+    for first, second, joined in ((p, q, True), (p, ReluOp()(layer(p, w)), False)):
+        graph = Graph((w, p, q), (layer(first, w), layer(second, w)))
+        assert bool(saturate(graph, [stack]).events) is joined
+
+
+def test_what_needs_what_it_makes_is_no_choice():
+    (p,) = tensors(1, 2, 2)
+    choices, found = problem(Graph((p,), (ReluOp()(p),)), [GROW, TWICE])
+    (result,) = found.results
+    needs = Needs(choices.makers, choices.inputs)
+    leaf = found.egraph.find(p)
+    assert needs(result, leaf) and not needs(leaf, result) and needs.of([result]) == {result, leaf}
+    assert parts(choices) == []
 
 
 def test_no_extraction_goes_round_in_a_circle():

@@ -1,5 +1,6 @@
 """The pass: what it chooses, in inference and in training, and what it says of it."""
 
+import re
 from math import prod
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import aeframe as ae
 from aeframe import nn
 from aeframe.core import typed_nodes
-from aeframe.core.errors import ArgumentError, RewriteError
+from aeframe.core.errors import ArgumentError, RewriteError, StateError, UnknownNameError
 from aeframe.core.structure import Structure
 from aeframe.nn.ops import DenseOp, LayerNormOp, ReluOp
 from aeframe.rewrites import (
@@ -137,6 +138,18 @@ def test_the_report_says_which_limit_was_reached():
         assert text in Saturation(RULES, Flops(), limits=limits)(graph)[1].note
 
 
+def test_gains_add_up_to_that_of_the_graph():
+    model = nn.Sequential(Net(), nn.relu, Net(), nn.Dense(16), nn.Dense(4))
+    model(X)
+    fast = optimized(model)
+    report = graph_of(fast, (x_symbol(),))[1].reports[-1]
+    before, after = re.findall(r"[\d.e+-]+", report.note)[:2]
+    gains = [s.predicted for s in report.steps if s.predicted is not None]
+    assert len(gains) > 1 and min(gains) >= 0
+    np.testing.assert_allclose(sum(gains) * 1e6, float(before) - float(after), rtol=2e-3)
+    assert str(report).count("in all") == 1
+
+
 def test_saved_with_its_lineage(tmp_path):
     net = Net()
     net(X)
@@ -155,7 +168,10 @@ def test_the_difference_is_drawn(tmp_path):
     fast(X)
     change = ae.diff(net, fast)
     assert change.removed and change.added and "linear layers" in str(change)
-    change.plot().savefig(tmp_path / "difference.png")
+    figure = change.plot()
+    before, after = ({t.get_text().split("\n")[0] for t in p.texts} for p in figure.axes)
+    assert before - {""} == {"Dense", "Relu"} and after - {""} == {"Fused(Dense, Relu)"}
+    figure.savefig(tmp_path / "difference.png")
     assert (tmp_path / "difference.png").stat().st_size > 2000
 
 
@@ -259,3 +275,64 @@ def test_low_rank_corrections_are_merged():
     fast = model.with_pass(Saturation(RULES, Flops()))
     np.testing.assert_allclose(fast(x), before, rtol=1e-4, atol=1e-4)
     assert "layer of summed weights" in [s.rule for s in fast.explain().steps]
+
+
+def test_a_rule_with_several_roots_is_used_where_it_pays():
+    class Two(ae.Module):
+        dtype = "float32"
+
+        def __init__(self):
+            self.one, self.two = nn.Dense(256), nn.Dense(256)
+
+        def __call__(self, x):
+            return nn.tanh(self.one(x)) * self.two(x)
+
+    x = rng.normal(size=(64, 256)).astype("float32")
+    with ae.Backend("c"):
+        model = Two()
+        before = model(x)
+        rule = ae.rewrites.find_rule("layers with biases of one input")
+        found = model.optimize(rule)
+        np.testing.assert_allclose(found(x), before, rtol=1e-4, atol=1e-5)
+        assert {s.rule for s in found.explain().steps} <= {rule.name}
+        forced = model.with_pass(Saturation([rule], Likes("Slice", "Concat")))
+        forced(x)
+        assert [s.rule for s in forced.explain().steps] == [rule.name]
+
+
+OTHER = ae.Alternative("test: tanh for relu", term(ReluOp)(Var("a")), term(nn.ops.TanhOp)(Var("a")))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda m: m.optimize("layers of one inputs"), UnknownNameError, "layers of one input"),
+        (lambda m: m.optimize([OTHER]), ArgumentError, "each an argument"),
+        (lambda m: m.optimize(OTHER), ArgumentError, "with_pass"),
+        (lambda m: m.optimize(OTHER.name), ArgumentError, "Alternative"),
+        (lambda m: ae.backends.optimize(m.wide.w), ArgumentError, "takes a Module"),
+        (lambda m: m.optimize().explain(), StateError, "has not been called"),
+    ],
+    ids=["unknown name", "list", "alternative", "its name", "no module", "uncalled"],
+)
+def test_wrong_uses_of_optimize(make, error, says):
+    with pytest.raises(error, match=says):
+        make(Net())
+
+
+def test_rules_print_as_they_are_written():
+    assert str(OTHER) == "test: tanh for relu: Relu(a) → Tanh(a)"
+    several = repr(ae.rewrites.find_rule("layers of one input"))
+    wanted = "every layer(a, w) by w → parts of layer(a, Concat[axis=-1](*w)) along -1 by o"
+    assert several == f"layers of one input: {wanted}"
+
+
+def test_runs_of_what_stays_are_one_box_in_a_picture():
+    tail = [nn.relu, nn.tanh] * 6
+    model = nn.Sequential(nn.tanh, nn.Dense(5), nn.Dense(4), *tail)
+    model(X)
+    fast = optimized(model)
+    fast(X)
+    for panel in ae.diff(model, fast).plot().axes:
+        texts = [t.get_text() for t in panel.texts if t.get_text()]
+        assert "Tanh" in texts[0] and "⋮" in texts[-1] and len(texts) <= 6
