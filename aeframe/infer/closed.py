@@ -47,6 +47,11 @@ def marginals(distribution: Distribution) -> Any:
 class Part(Structure):
     """Sites that are independent of all others, given the observations."""
 
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Their names."""
+        raise NotImplementedError
+
     def distribution(self, site: str) -> Distribution:
         """That of one site."""
         raise NotImplementedError
@@ -74,6 +79,11 @@ class One(Part):
 
     site: str
     of: Distribution
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The one site."""
+        return (self.site,)
 
     def distribution(self, site: str) -> Distribution:
         """That of the site."""
@@ -123,6 +133,11 @@ class Block(Part):
     mean: Array
     covariance: Array
     variance: One | None = None
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The normal sites, and their variance."""
+        return (*self.shapes, *(self.variance.sites if self.variance is not None else ()))
 
     def distribution(self, site: str) -> Distribution:
         """Normal (StudentT where the variance is not known); of the vector of its entries."""

@@ -193,9 +193,7 @@ class _Sum:
             return not found.complement and found.power * row.power == self.prior.power
         if self.group.likelihoods is SIMPLEX:
             return (
-                found.plain
-                and not found.complement
-                and keeps_last_axis(found.argument, found.site)
+                found.plain and not found.complement and keeps_last_axis(found.argument, found.site)
             )
         return found.plain
 
@@ -213,9 +211,7 @@ def gather(terms: Variable, argument: Variable) -> Variable:
         terms = terms.sum(axis=list(range(extra)))
     wide = [
         i
-        for i, (own, size) in enumerate(
-            zip(terms.type.shape, argument.type.shape, strict=True)
-        )
+        for i, (own, size) in enumerate(zip(terms.type.shape, argument.type.shape, strict=True))
         if size == 1 and own != 1
     ]
     return terms.sum(axis=wide, keepdims=True) if wide else terms

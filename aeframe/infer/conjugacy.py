@@ -106,9 +106,7 @@ def _half_cauchy(stream: Stream, shape: Shape, x: Variable, scale: Variable) -> 
     return stream.draw(Exponential(1 / x**2 + 1 / scale**2), shape)
 
 
-def _half_t_prior(
-    stream: Stream, shape: Shape, x: Variable, df: Variable, scale: Variable
-) -> Pair:
+def _half_t_prior(stream: Stream, shape: Shape, x: Variable, df: Variable, scale: Variable) -> Pair:
     return -df - 1, df * _half_t(stream, shape, x, df, scale)
 
 
@@ -124,9 +122,7 @@ def _half_cauchy_scale(
     return at.constant(-1.0), _half_cauchy(stream, shape, y, scale)
 
 
-def _half_t_scale(
-    stream: Stream, shape: Shape, y: Variable, df: Variable, scale: Variable
-) -> Pair:
+def _half_t_scale(stream: Stream, shape: Shape, y: Variable, df: Variable, scale: Variable) -> Pair:
     return at.constant(-1.0), _half_t(stream, shape, y, df, scale)
 
 
@@ -182,9 +178,7 @@ POSITIVE_PRIORS = [
         2,
         where=((0, 0.0),),
     ),
-    Prior(
-        "half-Cauchy", aer.HalfCauchyRV, _half_cauchy_prior, -2, mixture=True, where=((0, 0.0),)
-    ),
+    Prior("half-Cauchy", aer.HalfCauchyRV, _half_cauchy_prior, -2, mixture=True, where=((0, 0.0),)),
     Prior("half-t", HalfStudentTOp, _half_t_prior, -2, mixture=True),
 ]
 PROBABILITY = [
@@ -227,9 +221,7 @@ def _binomial(stream: Stream, shape: Shape, y: Variable, n: Variable, x: Variabl
     return _logits(stream, shape, y - n / 2, n, x)
 
 
-def _negative_binomial(
-    stream: Stream, shape: Shape, y: Variable, n: Variable, x: Variable
-) -> Pair:
+def _negative_binomial(stream: Stream, shape: Shape, y: Variable, n: Variable, x: Variable) -> Pair:
     return _logits(stream, shape, (n - y) / 2, n + y, x)
 
 

@@ -45,14 +45,12 @@ class ConjugatePosterior(Posterior):
         The sites in the Model's order.
     log_evidence
         The log probability of the observations.
-    report
-        By which rule each site was found.
     """
 
-    parts: dict[str, Part]
+    method: Exact
+    parts: tuple[Part, ...]
     free: tuple[str, ...]
     log_evidence: float
-    report: Report
 
     def distribution(self, site: str) -> Distribution:
         """The posterior distribution of a site, with numbers for arguments.
@@ -64,7 +62,7 @@ class ConjugatePosterior(Posterior):
 
     def mean(self, site: str) -> NDArray[np.float64]:
         """The exact posterior expectation of a site; of draws for one that is computed."""
-        if site not in self.parts:
+        if site not in self.free:
             return super().mean(site)
         return np.asarray(self._part(site).marginal(site).mean())
 
@@ -80,13 +78,13 @@ class ConjugatePosterior(Posterior):
         """``n`` independent draws of the free sites."""
         rng = np.random.default_rng([seed, len(self.free)])
         found: Draws = {}
-        for part in {id(p): p for p in self.parts.values()}.values():
+        for part in self.parts:
             found |= part.draws(n, rng)
         return {name: found[name] for name in self.free}
 
     def explain(self) -> Report:
         """By which rule each site was found, and what became of its prior."""
-        return self.report
+        return self.method.explain(self.model, *self.data)
 
     def table(self) -> Table:
         """Each site's mean, sd and distribution."""
@@ -101,7 +99,7 @@ class ConjugatePosterior(Posterior):
         return table
 
     def _part(self, site: str) -> Part:
-        return find_site(site, self.parts, "find the distribution of")
+        return find_site(site, {k: p for p in self.parts for k in p.sites}, "ask for")
 
 
 @dataclass(frozen=True)
@@ -134,23 +132,32 @@ class Exact(Inference):
             When the posterior cannot be normalized: too little data for an improper prior.
         """
         given = arguments(model, data)
-        system = cached(model, ("exact", repr(given.types)), lambda: _compile(model, given))
+        system = self.system(model, given)
         for cell, array in zip(system.data, given.arrays, strict=True):
             cell.value = array
         model.init()
-        found: dict[str, Part] = {}
-        for group in system.groups:
-            part = group.part(system)
-            found |= dict.fromkeys(group.sites, part)
-        distinct = {id(p): p for p in found.values()}.values()
-        place = {k: v for part in distinct for k, v in part.place().items()}
+        parts = tuple(group.part(system) for group in system.groups)
+        place = {k: v for part in parts for k, v in part.place().items()}
         log_joint = system.evaluate(system.log_joint, place)[0]
         # Bayes' theorem at one place (Chib 1995)
-        evidence = float(log_joint) - sum(part.log_density() for part in distinct)
-        told = system.report
-        why = "; ".join(f"{s.path} by {s.rule}" for s in told.steps)
+        evidence = float(log_joint) - sum(part.log_density() for part in parts)
+        why = "; ".join(f"{s.path} by {s.rule}" for s in system.report.steps)
         free = tuple(system.joint.nodes)
-        return ConjugatePosterior(model, tuple(data), self, why, found, free, evidence, told)
+        return ConjugatePosterior(model, tuple(data), self, why, parts, free, evidence)
+
+    def explain(self, model: Model, *data: Any) -> Report:
+        """By which rule each site is found, and what becomes of its prior.
+
+        Raises
+        ------
+        ArgumentError
+            When there is no exact posterior.
+        """
+        return self.system(model, arguments(model, data)).report
+
+    def system(self, model: Model, given: Arguments) -> System:
+        """The programs for data of these types."""
+        return cached(model, ("exact", repr(given.types)), lambda: _compile(model, given))
 
 
 @dataclass(frozen=True)
@@ -211,9 +218,7 @@ class Group:
                 self.sites[0],
                 f"its precision is not proportional to {'1/' if power < 0 else ''}{variance}",
             )
-        values = {
-            k: v for k, v in Block(shapes, mean, covariance).place().items() if k in shapes
-        }
+        values = {k: v for k, v in Block(shapes, mean, covariance).place().items() if k in shapes}
         # ∫ uᴬ⁻¹ exp(−u (B(m) + ½ (x−m)ᵀQ(x−m))) dx: A loses half the number of entries
         return Block(shapes, mean, covariance, self._one(given, values, len(mean)))
 
@@ -323,4 +328,3 @@ def _improper(sites: Sequence[str]) -> FitError:
         expected="a proper posterior",
         fix="give these sites a proper prior, or observe more",
     )
-

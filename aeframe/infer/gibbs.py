@@ -89,8 +89,7 @@ class Gibbs(Inference):
     are jointly linear in the means of normals, or in logits given Pólya-Gamma draws (Polson,
     Scott & Windle 2013), together; half-Cauchy scales by Makalic & Schmidt (2016); discrete
     sites of small support by the probability of each value. What is left takes a step of NUTS
-    given the others. The posterior's ``report`` says
-    which and why.
+    given the others. ``explain`` says which and why.
 
     Attributes
     ----------
@@ -111,7 +110,7 @@ class Gibbs(Inference):
     ...         self.sample("y", Normal(mu, precision**-0.5), shape=(4,))
     >>> observed = Both().observe({"y": [1.0, 2.0, 3.0, 4.0]})
     >>> posterior = observed.fit(inference=Gibbs(chains=2, draws=500, warmup=50))
-    >>> [step.rule for step in posterior.report.steps]
+    >>> [step.rule for step in posterior.explain().steps]
     ['normal-normal', 'gamma-normal']
     >>> abs(float(posterior.mean("mu")) - 2.5) < 0.1
     True
@@ -158,9 +157,20 @@ class Gibbs(Inference):
             for name, value in zip(sweep.names, made, strict=True):
                 array = to_numpy(value)
                 chains[name] = array.reshape(self.chains, self.draws, *array.shape[1:])
-        told = report(sweep.joint, sweep.steps)
-        why = "; ".join(f"{s.path} by {s.rule}" for s in told.steps)
-        return GibbsPosterior(model, tuple(data), self, why, chains, {k: together[k] for k in sweep.stats}, told)
+        why = "; ".join(f"{s.path} by {s.rule}" for s in report(sweep.joint, sweep.steps).steps)
+        stats = {k: together[k] for k in sweep.stats}
+        return GibbsPosterior(model, tuple(data), self, why, chains, stats)
+
+    def explain(self, model: Model, *data: Any) -> Report:
+        """Which site gets which step, by which rule, and what becomes of its prior.
+
+        Raises
+        ------
+        ArgumentError
+            When nothing is free, or no step can draw a site.
+        """
+        sweep = self.sweep(model, arguments(model, data))
+        return report(sweep.joint, sweep.steps)
 
     def sweep(self, model: Model, given: Arguments) -> Sweep:
         """The program for data of these types."""
@@ -171,19 +181,13 @@ class Gibbs(Inference):
 
 @dataclass(frozen=True)
 class GibbsPosterior(SampledPosterior):
-    """Markov chains of Gibbs sampling.
+    """Markov chains of Gibbs sampling."""
 
-    Attributes
-    ----------
-    report
-        Which site was drawn by which rule.
-    """
-
-    report: Report
+    method: Gibbs
 
     def explain(self) -> Report:
         """Which site was drawn by which rule, and what became of its prior."""
-        return self.report
+        return self.method.explain(self.model, *self.data)
 
 
 def _require_jax(reasons: dict[str, str], backend: str) -> None:
@@ -256,4 +260,3 @@ def _compile(model: Model, given: Arguments, options: tuple[float, int, int]) ->
         tuple(stats),
         {cell: cell.value for cell in updates if isinstance(cell, State)},
     )
-

@@ -157,9 +157,7 @@ def enumeration(joint: Joint, name: str) -> EnumerationStep:
     return EnumerationStep((name,), low, high)
 
 
-def _entrywise(
-    factor: Factor, site: Variable, fixed: Variable, shape: tuple[int, ...]
-) -> Variable:
+def _entrywise(factor: Factor, site: Variable, fixed: Variable, shape: tuple[int, ...]) -> Variable:
     """The log density of a factor where the site has the values ``fixed``, for each entry of it."""
     value, *parameters = replay([factor.value, *factor.parameters], {site: fixed})
     assert factor.family is not None

@@ -162,13 +162,16 @@ class NutsStep(Step):
 
     def update(self, joint: Joint, stream: Stream) -> dict[str, Variable]:
         """The values after a step."""
-        held = {a: joint.held[b.name] for a, b in zip(
-            self.space.position[0], self.space.blocks, strict=True
-        )}
+        held = {
+            a: joint.held[b.name]
+            for a, b in zip(self.space.position[0], self.space.blocks, strict=True)
+        }
         (u,) = replay([self.space.position[1]], held)
-        stream.state, packed, moved, diverged = NutsOp(self.density).make_node(
-            stream.state, stream.sweep, self.adaptation, u, *self.given
-        ).outputs
+        stream.state, packed, moved, diverged = (
+            NutsOp(self.density)
+            .make_node(stream.state, stream.sweep, self.adaptation, u, *self.given)
+            .outputs
+        )
         stream.updates[self.adaptation] = packed
         stream.stats["diverging"] = diverged
         values = [self.space.values[name] for name in self.sites]
