@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from aeframe.gp import GP as GP
     from aeframe.gp import KernelSearch as KernelSearch
     from aeframe.infer import MAP as MAP
+    from aeframe.infer import NUTS as NUTS
     from aeframe.infer import Enumeration as Enumeration
     from aeframe.infer import Laplace as Laplace
     from aeframe.prob import LinearModel as LinearModel
@@ -194,6 +195,7 @@ _HOMES = {
     "Enumeration": "infer",
     "Laplace": "infer",
     "MAP": "infer",
+    "NUTS": "infer",
     "LinearModel": "prob",
     "Model": "prob",
 }

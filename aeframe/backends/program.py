@@ -101,6 +101,32 @@ class Program:
         """
         return self._call("scan", rows)
 
+    def executable(self, *arrays: Any) -> tuple[Executable, list[Any]]:
+        """What runs on arrays of these types, and the values that it takes of fixed cells.
+
+        For loops that are compiled around a program: ``run([], values, arrays)`` is
+        ``(outputs, [])``; on JAX it may be traced.
+
+        Raises
+        ------
+        StateError
+            When the program updates cells.
+
+        >>> import aesara.tensor as at, numpy as np
+        >>> from aeframe.backends import Backend
+        >>> x = at.dscalar("x")
+        >>> run, values = Backend("jax").compile([x], [2.0 * x]).executable(np.array(1.0))
+        >>> float(run([], values, [np.array(3.0)])[0][0])
+        6.0
+        """
+        if self.updated:
+            raise StateError("a program that updates cells is not run by others")
+        signature = ("", *[(a.shape, a.dtype) if hasattr(a, "shape") else None for a in arrays])
+        if signature not in self._executables:
+            self._executables[signature] = self._made("", arrays)
+        with _CELLS:
+            return self._executables[signature], self._values()
+
     def _call(self, kind: str, arrays: Sequence[Any]) -> Sequence[Any]:
         arrays = self.backend.feed(arrays, 1 if kind else 0)
         signature = (kind, *[(a.shape, a.dtype) if hasattr(a, "shape") else None for a in arrays])

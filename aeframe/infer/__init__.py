@@ -8,11 +8,13 @@ from aeframe.infer.fit import choose, fit
 from aeframe.infer.gibbs import Gibbs, GibbsPosterior
 from aeframe.infer.laplace import Laplace, LaplacePosterior
 from aeframe.infer.maximum import MAP, PointPosterior
+from aeframe.infer.nuts import NUTS
 from aeframe.infer.posterior import Inference, Posterior
 from aeframe.infer.sampled import SampledPosterior
 
 __all__ = [
     "MAP",
+    "NUTS",
     "Check",
     "Diagnosis",
     "ConjugatePosterior",

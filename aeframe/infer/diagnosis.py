@@ -6,12 +6,15 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aeframe.core.summary import plain_table, render
+
+if TYPE_CHECKING:
+    from aeframe.infer.layout import Layout
 
 # Vehtari et al. 2021 (arXiv 1903.08008): R-hat below 1.01, 100 effective draws from each chain.
 # Betancourt 2016 (arXiv 1604.00695): E-BFMI above 0.3. Vehtari et al. 2024 (arXiv 1507.02646):
@@ -76,10 +79,18 @@ def arviz() -> ModuleType:
 
 
 def diagnose_chains(
-    chains: Mapping[str, NDArray[Any]], stats: Mapping[str, NDArray[Any]]
+    chains: Mapping[str, NDArray[Any]], stats: Mapping[str, NDArray[Any]], layout: Layout
 ) -> Iterator[Check]:
     """The checks of Markov chains, site → (chain, draw, ...); of ``stats`` those it has."""
-    yield from _convergence(chains)
+    # what never moves (the diagonal of a correlation matrix) has nothing to converge to
+    moving = {
+        layout.entry(site, index): values[(..., *index)]
+        for site, values in chains.items()
+        for index in np.ndindex(values.shape[2:])
+        if np.ptp(values[(..., *index)]) != 0
+    }
+    if moving:
+        yield from _convergence(moving)
     if "energy" in stats:
         yield _check_energy(stats["energy"])
     if "diverging" in stats:
@@ -88,16 +99,14 @@ def diagnose_chains(
         yield _check_depth(stats["reached_max_depth"])
 
 
-def _convergence(chains: Mapping[str, NDArray[np.float64]]) -> Iterator[Check]:
+def _convergence(moving: Mapping[str, NDArray[Any]]) -> Iterator[Check]:
+    """The checks of entries, name → (chain, draw)."""
     az = arviz()
-    count, draws = next(iter(chains.values())).shape[:2]
-    # what never moves (the diagonal of a correlation matrix) has nothing to converge to
-    moving = {k: v for k, v in (_entries(k, v) for k, v in chains.items()) if v.shape[2]}
-    if draws < 4 or not moving:
+    count, draws = next(iter(moving.values())).shape
+    if draws < 4:
         return
-    enough = ESS_PER_CHAIN * count
     if count > 1:
-        r_hat, where = _worst({k: az.rhat(v) for k, v in _columns(moving)}, 1)
+        r_hat, where = _worst({k: az.rhat(v) for k, v in moving.items()}, 1)
         yield Check(
             "R-hat",
             r_hat,
@@ -108,8 +117,10 @@ def _convergence(chains: Mapping[str, NDArray[np.float64]]) -> Iterator[Check]:
             "Run longer (`warmup`, `draws`); if that does not help, look at `plot()`: several "
             "modes, or a parameter that the data do not identify.",
         )
+    enough = ESS_PER_CHAIN * count
     for kind in ("bulk", "tail"):
-        ess, where = _worst({k: az.ess(v, method=kind) for k, v in _columns(moving)}, -1)
+        ess, where = _worst({k: az.ess(v, method=kind) for k, v in moving.items()}, -1)
+        times = max(2.0, np.ceil(enough / max(ess, 1.0)))
         yield Check(
             f"ESS {kind}",
             ess,
@@ -117,27 +128,13 @@ def _convergence(chains: Mapping[str, NDArray[np.float64]]) -> Iterator[Check]:
             f"there are at least {ess:.0f} effective draws ({kind}), at {where}"
             if ess >= enough
             else f"{where} has {ess:.0f} effective draws ({kind}), fewer than {enough}",
-            f"Take {max(2.0, np.ceil(enough / max(ess, 1.0))):.0f} times as many draws.",
+            f"Take {times:.0f} times as many draws.",
         )
 
 
-def _entries(site: str, values: NDArray[np.float64]) -> tuple[str, NDArray[np.float64]]:
-    """A site's entries that move, (chain, draw, entry)."""
-    flat = np.asarray(values, dtype="float64").reshape(*values.shape[:2], -1)
-    return site, flat[:, :, np.ptp(flat, axis=(0, 1)) != 0]
-
-
-def _columns(
-    moving: Mapping[str, NDArray[np.float64]],
-) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    for site, values in moving.items():
-        for i in range(values.shape[2]):
-            yield (f"{site}[{i}]" if values.shape[2] > 1 else site), values[:, :, i]
-
-
 def _worst(found: Mapping[str, float], sign: int) -> tuple[float, str]:
-    """The largest of what was found, or with ``sign`` -1 the smallest, and where it is."""
-    where = max(found, key=lambda k: sign * found[k])
+    """The largest of what was found, or with ``sign`` -1 the smallest, and where; NaN is worse."""
+    where = max(found, key=lambda k: np.inf if np.isnan(found[k]) else sign * found[k])
     return float(found[where]), where
 
 

@@ -11,6 +11,7 @@ from aeframe.core.errors import ArgumentError
 from aeframe.core.supports import Binary
 from aeframe.infer.enumeration import Enumeration
 from aeframe.infer.maximum import MAP
+from aeframe.infer.nuts import NUTS
 from aeframe.infer.posterior import Inference, Posterior
 from aeframe.prob import Model
 from aeframe.prob.density import free_sites
@@ -20,8 +21,8 @@ from aeframe.prob.programs import arguments, lowered
 def fit(model: Model, data: Sequence[Any], inference: Inference | None = None) -> Posterior:
     """The posterior of ``model`` on ``data``.
 
-    Without ``inference``: :class:`Enumeration` where it is exact, else :class:`MAP`; the result
-    says why.
+    Without ``inference``: :class:`Enumeration` where it is exact, :class:`MAP` where parameters
+    are to be learned, else :class:`NUTS`; the result says why.
     """
     data = model.read(*data)
     if inference is None:
@@ -44,4 +45,7 @@ def choose(model: Model, data: Sequence[Any]) -> tuple[Inference, str]:
     binary = all(isinstance(n.op.support, Binary) for n in free.values())
     if free and binary and not learned:
         return Enumeration(), "chosen, as every free site is 0 or 1: the answer is exact"
-    return MAP(), "chosen, as sites or parameters are continuous: a point, no uncertainty"
+    if learned:
+        why = "chosen, as parameters are to be learned: the best values, no uncertainty"
+        return MAP(), why
+    return NUTS(), "chosen, as every free site is continuous: draws from the whole posterior"

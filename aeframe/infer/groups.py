@@ -36,7 +36,7 @@ def inference_data(
         seen, likelihoods = observations(posterior, draws)
         groups["log_likelihood"] = layout.dataset(likelihoods, leading)
         groups["observed_data"] = layout.dataset(seen, ())
-    if predictive:
+    if predictive and layout.observed:
         made = posterior.predict(n=n, seed=seed)
         observed = {k: made[k][None] for k in layout.observed}
         groups["posterior_predictive"] = layout.dataset(observed, leading)
@@ -46,7 +46,8 @@ def inference_data(
             ("prior", (*layout.free, *layout.computed)),
             ("prior_predictive", layout.observed),
         ):
-            groups[group] = layout.dataset({k: made[k][None] for k in names}, leading)
+            if names:
+                groups[group] = layout.dataset({k: made[k][None] for k in names}, leading)
     return arviz().InferenceData(**groups)
 
 

@@ -38,11 +38,22 @@ class Layout:
     dims: Mapping[str, tuple[str, ...]]
     coords: Mapping[str, NDArray[Any]]
 
+    def entry(self, site: str, index: Sequence[int]) -> str:
+        """An entry of a site by its labels: ``effect[A, 0]``."""
+        if not index:
+            return site
+        labels = (
+            str(self.coords[dim][i]) if dim in self.coords else str(i)
+            for dim, i in zip(self.dims[site], index, strict=True)
+        )
+        return f"{site}[{', '.join(labels)}]"
+
     def dataset(self, arrays: Mapping[str, NDArray[Any]], leading: Sequence[str]) -> Dataset:
         """Arrays of sites as one xarray Dataset; ``leading`` names the axes before the sites'."""
         from xarray import Dataset
 
-        found = {k: ((*leading, *self.dims[k]), v) for k, v in arrays.items()}
+        # a density has an entry for each draw, which may be a vector
+        found = {k: ((*leading, *self.dims[k])[: v.ndim], v) for k, v in arrays.items()}
         sizes = {d: n for dims, v in found.values() for d, n in zip(dims, v.shape, strict=True)}
         labels = {d: self.coords.get(d, np.arange(n)) for d, n in sizes.items()}
         # a prediction on new data has plates of other sizes, whose labels are not known

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from aeframe.infer.diagnosis import arviz
 from aeframe.prob.sites import find_site
 
@@ -22,15 +24,15 @@ def _draw(kind: str, data: Any, **options: Any) -> Any:
     """ArviZ's plot of that kind; it uses what Matplotlib has deprecated."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        return getattr(arviz(), f"plot_{kind}")(data, **options)
+        axes = getattr(arviz(), f"plot_{kind}")(data, **options)
+    np.ravel(axes)[0].figure.tight_layout()
+    return axes
 
 
 def plot_trace(posterior: Posterior, sites: Sequence[str] | None) -> Any:
     """Densities and traces, one row for each site."""
     data = _chosen(posterior, sites)
-    axes = _draw("trace", _with_stats(posterior, data), combined=False, compact=True)
-    axes.flat[0].figure.tight_layout()
-    return axes
+    return _draw("trace", _with_stats(posterior, data), combined=False, compact=True)
 
 
 def plot_ranks(posterior: Posterior, sites: Sequence[str] | None) -> Any:
@@ -48,7 +50,6 @@ def plot_pairs(posterior: Posterior, sites: Sequence[str] | None) -> Any:
         divergences="diverging" in stats,
         marginals=True,
         scatter_kwargs={"alpha": 0.3, "s": 6},
-        textsize=9,
     )
 
 

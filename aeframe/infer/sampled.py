@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from aeframe.core.errors import ArgumentError
 from aeframe.infer.diagnosis import Check, diagnose_chains
 from aeframe.infer.posterior import Posterior
-from aeframe.infer.table import Statistics, statistics
+from aeframe.infer.table import SHOWN, Statistics, statistics, statistics_table
 from aeframe.prob.simulate import Draws
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,13 @@ class SampledPosterior(Posterior):
         What the sampler tells of each draw, (chain, draw): ``diverging``, ``energy``,
         ``n_steps``, ``tree_depth``, ``reached_max_depth``, ``acceptance_rate``, ``lp`` (the log
         density on the unconstrained scale), ``step_size``; those that it has.
+    seconds
+        How long each part of the run took: ``compile``, ``warmup``, ``sampling``.
     """
 
     chains: dict[str, NDArray[Any]]
     stats: dict[str, NDArray[Any]]
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def draws(self, n: int, seed: int = 0) -> Draws:
         """``n`` of the draws of the free sites; none twice, unless there are fewer."""
@@ -51,6 +57,11 @@ class SampledPosterior(Posterior):
         """Mean, sd, quantiles, and how well the chains know the mean."""
         return statistics(self.chains, chains=True)
 
+    def table(self) -> Table:
+        """The statistics of the entries that are shown."""
+        return statistics_table(statistics(self.chains, chains=True, limit=SHOWN), self.layout)
+
     def checks(self) -> Iterator[Check]:
         """R-hat and ESS of the free sites; energy, divergences and tree depth of the sampler."""
-        return diagnose_chains({k: self.chains[k] for k in self.layout.free}, self.stats)
+        free = {k: self.chains[k] for k in self.layout.free}
+        return diagnose_chains(free, self.stats, self.layout)

@@ -21,16 +21,21 @@ Statistics = dict[str, dict[str, NDArray[np.float64]]]
 SHOWN = 12
 
 
-def statistics(draws: Mapping[str, NDArray[Any]], chains: bool) -> Statistics:
+def statistics(
+    draws: Mapping[str, NDArray[Any]], chains: bool, limit: int | None = None
+) -> Statistics:
     """Site → statistic → array, from draws (chain, draw, ...).
 
     Mean, sd, 5% and 95% quantile; for Markov ``chains`` also the Monte Carlo standard error of
-    the mean, the effective numbers of draws in the bulk and the tails, and R-hat.
+    the mean, the effective numbers of draws in the bulk and the tails, and R-hat, which take
+    longer: of the first ``limit`` entries of a site, the others have NaN.
     """
-    return {name: _statistics(np.asarray(v), chains) for name, v in draws.items()}
+    return {name: _statistics(np.asarray(v), chains, limit) for name, v in draws.items()}
 
 
-def _statistics(values: NDArray[Any], chains: bool) -> dict[str, NDArray[np.float64]]:
+def _statistics(
+    values: NDArray[Any], chains: bool, limit: int | None
+) -> dict[str, NDArray[np.float64]]:
     found = {
         "mean": values.mean(axis=(0, 1)),
         "sd": values.std(axis=(0, 1), ddof=1),
@@ -48,8 +53,10 @@ def _statistics(values: NDArray[Any], chains: bool) -> dict[str, NDArray[np.floa
             wanted["r_hat"] = az.rhat
         flat = values.reshape(*values.shape[:2], -1)
         for name, compute in wanted.items():
-            each = [np.asarray(compute(flat[:, :, i])).item() for i in range(flat.shape[2])]
-            found[name] = np.reshape(each, values.shape[2:])
+            each = np.full(flat.shape[2], np.nan)
+            for i in range(len(each[:limit])):
+                each[i] = np.asarray(compute(flat[:, :, i])).item()
+            found[name] = each.reshape(values.shape[2:])
     return found
 
 
@@ -63,23 +70,12 @@ def statistics_table(found: Statistics, layout: Layout) -> Table:
         shape = next(iter(values.values())).shape
         for index in list(np.ndindex(shape))[:SHOWN]:
             cells = [_number(name, values[name][index]) for name in columns]
-            table.add_row(_entry(site, index, layout), *cells)
+            table.add_row(layout.entry(site, index), *cells)
         left = int(np.prod(shape, dtype=np.int64)) - SHOWN
         if left > 0:
             table.add_row(f"{site}: {left} more")
     table.columns[0].no_wrap = True
     return table
-
-
-def _entry(site: str, index: tuple[int, ...], layout: Layout) -> str:
-    """``effect[A, 0]``: a site's entry by its labels."""
-    if not index:
-        return site
-    labels = (
-        str(layout.coords[dim][i]) if dim in layout.coords else str(i)
-        for dim, i in zip(layout.dims[site], index, strict=True)
-    )
-    return f"{site}[{', '.join(labels)}]"
 
 
 def _number(column: str, value: float) -> str:

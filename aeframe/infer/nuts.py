@@ -1,0 +1,162 @@
+"""NUTS: Markov chains that follow the gradient of the log density."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeframe.backends import to_numpy
+from aeframe.core.errors import ArgumentError, FitError
+from aeframe.infer.chains import Chains, make_kernel, run_chains
+from aeframe.infer.diagnosis import arviz
+from aeframe.infer.host import host_chains
+from aeframe.infer.posterior import Inference
+from aeframe.infer.sampled import SampledPosterior
+from aeframe.prob import Model
+from aeframe.prob.programs import cached
+from aeframe.prob.unconstrain import Unconstrained, Vector, unconstrain
+
+TRIES = 100
+# entries of an unconstrained vector that are this far off, and still on their way, have no end
+HUGE, MOVING = 1e6, 1.1
+
+
+@dataclass(frozen=True)
+class NUTS(Inference):
+    """The No-U-Turn Sampler, with step size and mass matrix adapted in a warmup.
+
+    Multinomial NUTS (Hoffman and Gelman 2014, arXiv 1111.4246; Betancourt 2017, arXiv
+    1701.02434) on the unconstrained scale, with Stan's windows of adaptation. On JAX it is
+    blackjax's, compiled with the density; on other backends nutpie's. Trainable parameters keep
+    their values.
+
+    Attributes
+    ----------
+    chains, draws, warmup
+        Number of chains, of draws kept from each, and of draws before these that adapt.
+    target_acceptance
+        The acceptance rate that the step size is adapted to. A higher one means smaller steps:
+        slower, with fewer divergences.
+    max_depth
+        A trajectory has at most ``2 ** max_depth`` steps.
+    dense
+        Whether the mass matrix has correlations; else it is diagonal.
+    seed
+        Decides the starts and the draws: the same seed gives the same bits.
+
+    >>> from aeframe.distributions import Normal
+    >>> class Mean(Model):
+    ...     def __call__(self):
+    ...         mu = self.sample("mu", Normal(0, 1))
+    ...         self.sample("y", Normal(mu, 1), shape=(3,))
+    >>> nuts = NUTS(chains=2, draws=500, warmup=300)
+    >>> posterior = Mean().observe({"y": [1.0, 2.0, 3.0]}).fit(inference=nuts)
+    >>> posterior.chains["mu"].shape, abs(float(posterior.mean("mu")) - 1.5) < 0.1
+    ((2, 500), True)
+    """
+
+    chains: int = 4
+    draws: int = 1000
+    warmup: int = 1000
+    target_acceptance: float = 0.8
+    max_depth: int = 10
+    dense: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.chains < 1 or self.draws < 1 or self.warmup < 0 or self.max_depth < 1:
+            raise ArgumentError(
+                "NUTS needs at least one chain, one draw and a depth of one", got=str(self)
+            )
+        if not 0 < self.target_acceptance < 1:
+            raise ArgumentError(
+                "the acceptance rate lies between 0 and 1",
+                expected="target_acceptance=0.8, or up to 0.99 where draws diverge",
+                got=repr(self.target_acceptance),
+            )
+
+    def run(self, model: Model, data: Sequence[Any]) -> SampledPosterior:
+        """Find a start for each chain, adapt, and sample.
+
+        Raises
+        ------
+        ArgumentError
+            When a free site is discrete, or nothing is free.
+        FitError
+            When no start has a finite density, or the chains drift off without end.
+
+        Warns
+        -----
+        RuntimeWarning
+            When the run was interrupted: the posterior has the draws until then.
+        """
+        density = unconstrain(model, data)
+        found = self._sample(model, density)
+        rows = found.stats["u"]
+        _require_proper(model, density, rows)
+        why = "as asked"
+        if rows.shape[1] < self.draws:
+            why = f"interrupted after {rows.shape[1]} of {self.draws} draws"
+            warnings.warn(f"NUTS was {why}: the posterior has these", RuntimeWarning, stacklevel=4)
+        values = density.space.constrain(rows.reshape(-1, density.size), density.arrays)
+        chains = {k: v.reshape(*rows.shape[:2], *v.shape[1:]) for k, v in values.items()}
+        stats = {k: v for k, v in found.stats.items() if k != "u"}
+        return SampledPosterior(model, tuple(data), self, why, chains, stats, found.seconds)
+
+    def _sample(self, model: Model, density: Unconstrained) -> Chains:
+        start = partial(self._start, type(model).__name__, density)
+        if density.space.backend.name != "jax":
+            return host_chains(self, density, start)
+        starts = np.stack([start(chain) for chain in range(self.chains)])
+        program, arrays = density.space.density, list(density.arrays)
+        run, values = program.executable(starts[0], *arrays)
+        run = getattr(run, "program", run)  # without what spreads data over a mesh
+
+        def evaluate(u: Any, inputs: Any) -> Any:
+            return run([], inputs[0], [u, *inputs[1]])[0]
+
+        options = self.target_acceptance, self.max_depth, self.dense
+        signature = tuple((a.shape, str(a.dtype)) for a in arrays)
+        kernel = cached(
+            model, ("nuts", id(run), *options, signature), lambda: make_kernel(evaluate, *options)
+        )
+        return run_chains(kernel, starts, self.seed, self.warmup, self.draws, (values, arrays))
+
+    def _start(self, model: str, density: Unconstrained, chain: int) -> Vector:
+        """A place within ±2 where the density and its gradient are finite."""
+        rng = np.random.default_rng([self.seed, chain])
+        for _ in range(TRIES):
+            u = rng.uniform(-2.0, 2.0, density.size)
+            log_prob, slope = (to_numpy(v) for v in density.space.density(u, *density.arrays))
+            if np.isfinite(log_prob) and np.isfinite(slope).all():
+                return u
+        raise FitError(
+            "no start has a finite log density and gradient",
+            path=model,
+            got=f"{TRIES} tries for chain {chain}, the last at log density {float(log_prob)}",
+            fix="check that the observations are possible under the model: "
+            "`model.unconstrain(...).values(u)` shows the sites at a place",
+        )
+
+
+def _require_proper(model: Model, density: Unconstrained, rows: NDArray[np.float64]) -> None:
+    """Refuse chains that went to infinity."""
+    far = ~(np.abs(rows).max(axis=(0, 1)) < HUGE)
+    for i in np.flatnonzero(far & np.isfinite(rows).all(axis=(0, 1))):
+        far[i] = arviz().rhat(rows[:, :, i], method="split") > MOVING
+    if not far.any():
+        return
+    names = [b.name for b in density.space.blocks if far[b.start : b.stop].any()]
+    raise FitError(
+        f"the chains drift off to infinity: {', '.join(map(repr, names))}",
+        path=type(model).__name__,
+        expected="a proper posterior",
+        got=f"values up to {np.nanmax(np.abs(rows)):.3g} on the unconstrained scale",
+        fix="give these sites a prior that can be normalized, or observe more",
+    )

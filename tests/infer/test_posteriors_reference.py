@@ -1,0 +1,264 @@
+"""NUTS against the reference moments of posteriordb: means, sds, and chains that can be trusted.
+
+Flat regressions are sampled in the coordinates of the QR decomposition, and hierarchies not
+centred, as one would; the sites compared are those of the Stan programs.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aesara import tensor as at
+
+import aeframe as ae
+from aeframe.distributions import (
+    Bernoulli,
+    Flat,
+    Gamma,
+    HalfCauchy,
+    HalfFlat,
+    HalfNormal,
+    HalfStudentT,
+    MultivariateNormal,
+    Normal,
+    StudentT,
+)
+
+OWN = Path(__file__).parent / "data"
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "posteriors"
+FILES = {p.stem: p for folder in (SHARED, OWN) for p in sorted(folder.glob("*.json"))}
+
+
+class FlatRegression(ae.Model):
+    """y ~ N(X β, σ), flat on β: θ = R β of X = QR is as flat, and its entries independent."""
+
+    def __init__(self, sigma):
+        self.sigma = sigma
+
+    def __call__(self, q, inverse_r, scale):
+        theta = self.sample("theta", Flat(), shape=(q.type.shape[1],))
+        relative = self.sample("relative", self.sigma)
+        self.deterministic("beta", scale * (inverse_r @ theta))
+        sigma = self.deterministic("sigma", scale * relative)
+        self.sample("y", Normal(scale * (q @ theta), sigma))
+
+
+def flat_regression(columns, y, sigma=None, scale=None):
+    """The model and its data; the flat prior on σ is as flat in other units."""
+    x = np.column_stack([np.ones(len(y)), *columns]).astype(float)
+    q, r = np.linalg.qr(x)
+    root = np.sqrt(len(y))
+    scale = np.std(y) if sigma is None else 1.0
+    model = FlatRegression(HalfFlat() if sigma is None else sigma)
+    return model.observe({"y": y}), (q * root, np.linalg.inv(r) * root, np.float64(scale))
+
+
+class Autoregression(ae.Model):
+    """Five lags."""
+
+    def __call__(self, lags):
+        alpha = self.sample("alpha", Normal(0, 10))
+        beta = self.sample("beta", Normal(0, 10), shape=(5,))
+        sigma = self.sample("sigma", HalfCauchy(2.5))
+        self.sample("y", Normal(alpha + lags @ beta, sigma))
+
+
+class Diamonds(ae.Model):
+    """A regression on 24 centred columns."""
+
+    def __call__(self, x, means):
+        b = self.sample("b", Normal(0, 1), shape=(24,))
+        intercept = self.sample("Intercept", StudentT(3, 8, 10))
+        sigma = self.sample("sigma", HalfStudentT(3, 10))
+        self.deterministic("b_Intercept", intercept - means @ b)
+        self.sample("y", Normal(intercept + x @ b, sigma))
+
+
+class Dogs(ae.Model):
+    """A logistic regression."""
+
+    def __call__(self, x):
+        beta = self.sample("beta", Normal(0, 100), shape=(3,))
+        self.sample("y", Bernoulli(logits=x @ beta))
+
+
+class EightSchools(ae.Model):
+    """Not centred."""
+
+    def __call__(self, sigma):
+        mu = self.sample("mu", Normal(0, 5))
+        tau = self.sample("tau", HalfCauchy(5))
+        offset = self.sample("offset", Normal(0, 1), shape=(8,))
+        theta = self.deterministic("theta", mu + tau * offset)
+        self.sample("y", Normal(theta, sigma))
+
+
+class Radon(ae.Model):
+    """A county's intercept, not centred: most counties have few houses."""
+
+    def __call__(self, county, x):
+        sigma_y = self.sample("sigma_y", HalfNormal(1))
+        sigma_alpha = self.sample("sigma_alpha", HalfNormal(1))
+        mu_alpha = self.sample("mu_alpha", Normal(0, 10))
+        beta = self.sample("beta", Normal(0, 10), shape=(x.type.shape[1],))
+        offset = self.sample("offset", Normal(0, 1), shape=(85,))
+        alpha = self.deterministic("alpha", mu_alpha + sigma_alpha * offset)
+        self.sample("y", Normal(alpha[county] + x @ beta, sigma_y))
+
+
+class Blr(ae.Model):
+    """A regression on correlated columns, the coefficients with a prior.
+
+    The columns are long: in units of 1/100 the coefficients are of the order of 1.
+    """
+
+    def __call__(self, x):
+        beta = self.sample("beta", Normal(0, 10), shape=(5,))
+        sigma = self.sample("sigma", HalfNormal(10))
+        self.sample("y", Normal(x @ beta, sigma))
+
+
+class GaussianProcess(ae.Model):
+    """Eleven points of one function; ``sigma`` is a variance."""
+
+    def __call__(self, x):
+        rho = self.sample("rho", Gamma(25, 4))
+        alpha = self.sample("alpha", HalfNormal(2))
+        sigma = self.sample("sigma", HalfNormal(1))
+        apart = (x[:, None] - x[None, :]) / rho
+        covariance = alpha**2 * at.exp(-(apart**2) / 2) + sigma * np.eye(11)
+        self.sample("y", MultivariateNormal(np.zeros(11), covariance))
+
+
+def earnings(d, name):
+    height, male, earn = (np.asarray(d[k], dtype=float) for k in ("height", "male", "earn"))
+    y = {"earn_height": earn, "log10earn_height": np.log10(earn)}.get(name, np.log(earn))
+    columns = {
+        "logearn_height_male": [height, male],
+        "logearn_interaction": [height, male, height * male],
+        "logearn_logheight_male": [np.log(height), male],
+    }.get(name, [height])
+    return flat_regression(columns, y)
+
+
+def kidiq(d, name):
+    y = np.asarray(d["kid_score"], dtype=float)
+    hs, iq, work = (np.asarray(d.get(k, y), dtype=float) for k in ("mom_hs", "mom_iq", "mom_work"))
+    if name == "kidscore_mom_work":
+        return flat_regression([work == k for k in (2, 3, 4)], y)
+    if "interaction" in name:
+        centre = (0.5, 100.0) if name.endswith("c2") else (hs.mean(), iq.mean())
+        a, b = hs - centre[0], iq - centre[1]
+        return flat_regression([a, b, a * b], y)
+    columns = {"momhs": [hs], "momiq": [iq], "momhsiq": [hs, iq]}[name.split("_")[1]]
+    return flat_regression(columns, y, HalfCauchy(2.5))
+
+
+def mesquite(d, name):
+    names = ("weight", "diam1", "diam2", "canopy_height", "total_height", "density", "group")
+    w, d1, d2, canopy, height, density, group = (np.asarray(d[k], dtype=float) for k in names)
+    if name == "mesquite":
+        return flat_regression([d1, d2, canopy, height, density, group], w)
+    volume, area, shape = np.log(d1 * d2 * canopy), np.log(d1 * d2), np.log(d1 / d2)
+    columns = {
+        "logmesquite_logva": [volume, area, group],
+        "logmesquite_logvas": [volume, area, shape, np.log(height), np.log(density), group],
+        "logmesquite_logvash": [volume, area, shape, np.log(height), group],
+        "logmesquite_logvolume": [volume],
+    }[name]
+    return flat_regression(columns, np.log(w))
+
+
+def nes(d, name):
+    age = np.asarray(d["age_discrete"])
+    rest = [d[k] for k in ("educ1", "gender", "income")]
+    columns = [d["real_ideo"], d["race_adj"], *[age == k for k in (2, 3, 4)], *rest]
+    return flat_regression(columns, np.asarray(d["partyid7"], dtype=float))
+
+
+def autoregression(d, name):
+    y = np.asarray(d["y"])
+    lags = np.column_stack([y[5 - k : len(y) - k] for k in range(1, 6)])
+    return Autoregression().observe({"y": y[5:]}), (lags,)
+
+
+def diamonds(d, name):
+    x = np.asarray(d["X"], dtype=float)[:, 1:]
+    means = x.mean(axis=0)
+    return Diamonds().observe({"y": np.asarray(d["Y"], dtype=float)}), (x - means, means)
+
+
+def dogs(d, name):
+    shocked = np.asarray(d["y"])
+    before = np.cumsum(shocked, axis=1) - shocked
+    avoided = np.arange(shocked.shape[1]) - before
+    x = np.stack([np.ones_like(avoided), avoided, before], axis=-1).astype(float)
+    return Dogs().observe({"y": shocked}), (x,)
+
+
+def schools(d, name):
+    y = np.asarray(d["y"], dtype=float)
+    return EightSchools().observe({"y": y}), (np.asarray(d["sigma"], dtype=float),)
+
+
+def radon(d, name):
+    names = ("log_uppm", "floor_measure") if "hierarchical" in name else ("floor_measure",)
+    x = np.column_stack([d[k] for k in names]).astype(float)
+    return Radon().observe({"y": d["log_radon"]}), (np.asarray(d["county_idx"]) - 1, x)
+
+
+def gaussian_process(d, name):
+    return GaussianProcess().observe({"y": d["y"]}), (np.asarray(d["x"], dtype=float),)
+
+
+def blr(d, name):
+    return Blr().observe({"y": d["y"]}), (np.asarray(d["X"], dtype=float),)
+
+
+MAKERS = {
+    "arK": autoregression,
+    "diamonds": diamonds,
+    "dogs": dogs,
+    "earnings": earnings,
+    "eight_schools": schools,
+    "gp_pois_regr": gaussian_process,
+    "kidiq": kidiq,
+    "kidiq_with_mom_work": kidiq,
+    "mesquite": mesquite,
+    "nes": nes,
+    "radon_mn": radon,
+    "sblrc": blr,
+}
+
+# what a user would set: correlated coefficients that have a prior, so that QR is not at hand
+OPTIONS = {
+    "diamonds": {"dense": True},
+    "sblrc": {"dense": True, "warmup": 1000},
+    "radon_mn": {"draws": 2000, "target_acceptance": 0.9},
+    "eight_schools": {"draws": 3000, "warmup": 1000, "target_acceptance": 0.95},
+}
+
+
+def kind(name):
+    return re.sub(r"\d+$", "", name.split("-")[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in FILES if kind(n) in MAKERS])
+def test_means_and_sds_are_those_of_the_reference(name):
+    posterior = json.loads(FILES[name].read_text())
+    model, data = MAKERS[kind(name)](posterior["data"], name.split("-")[1])
+    options = {"draws": 1000, "warmup": 500, **OPTIONS.get(kind(name), {})}
+    found = model.fit(*data, inference=ae.NUTS(**options))
+    checks = found.diagnose()
+    assert checks["R-hat"].good, checks
+    assert checks["divergences"].good, checks
+    for parameter, known in posterior["reference"]["parameters"].items():
+        site, index = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", parameter).groups()
+        draws = found.chains[site]
+        if draws.ndim > 2:
+            draws = draws[:, :, 0 if index is None else int(index) - 1]
+        assert abs(draws.mean() - known["mean"]) < 0.1 * known["sd"], parameter
+        assert abs(draws.std() / known["sd"] - 1) < 0.1, parameter
