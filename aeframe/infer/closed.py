@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import gammaln
 
 from aeframe.core.structure import Structure
 from aeframe.distributions import (
@@ -112,7 +113,11 @@ class One(Part):
     def log_density(self) -> float:
         """At :meth:`place`."""
         value = self.place()[self.site]
-        return float(np.sum(self.of.log_density(value).eval()))
+        if not isinstance(self.of, Dirichlet):
+            return float(np.sum(self.marginal(self.site).logpdf(value)))
+        alpha = np.asarray(self.of.concentration)
+        terms = (alpha - 1) * np.log(value) - gammaln(alpha)
+        return float(np.sum(gammaln(alpha.sum(axis=-1))) + np.sum(terms))
 
 
 @dataclass(frozen=True)

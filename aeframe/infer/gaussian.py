@@ -21,7 +21,7 @@ from aeframe.gp.linalg import CholeskyOp, TriangularSolveOp
 from aeframe.infer.conditional import NotConjugateError
 from aeframe.infer.conjugacy import LINKED, LOCATION, LOCATION_PRIORS, Likelihood, logit
 from aeframe.infer.joint import Factor, Joint, Stream
-from aeframe.infer.linear import Jacobian, Linear, linear
+from aeframe.infer.linear import Jacobian, Linear, linear, reshaped
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Gaussian:
             ((name, shape),) = self.sites.items()
             q, h = self.precision[name, name], self.shift[name]
             drawn = stream.draw(Normal(h / q, q**-0.5), (size,))
-            return {name: at.reshape(drawn, shape, ndim=len(shape))}
+            return {name: reshaped(drawn, shape)}
         q, h = self.system()
         factor = CholeskyOp()(q)
         noise = stream.draw(Normal(0.0, 1.0), (size,))
@@ -93,7 +93,7 @@ class Gaussian:
         found, start = {}, 0
         for name, n in self.sizes.items():
             shape = self.sites[name]
-            found[name] = at.reshape(x[start : start + n], shape, ndim=len(shape))
+            found[name] = reshaped(x[start : start + n], shape)
             start += n
         return found
 
@@ -201,19 +201,19 @@ def _entries(v: Variable, shape: Sequence[int]) -> Variable:
     """A tensor, broadcast to ``shape``, as a vector."""
     v = v if v.type.shape == tuple(shape) else at.alloc(v, *shape)
     n = int(np.prod(shape, dtype=np.int64))
-    return at.reshape(v, (n,), ndim=1)
+    return reshaped(v, (n,))
 
 
 def _broadcast(j: Jacobian, shape: Sequence[int], site: Variable) -> Jacobian:
     """With one row for each entry of a tensor of ``shape``; a diagonal one as a vector."""
     n = int(np.prod(shape, dtype=np.int64))
     if j.diagonal and j.array.type.shape == tuple(shape):
-        return Jacobian(at.reshape(j.array, (n,), ndim=1), True)
+        return Jacobian(reshaped(j.array, (n,)), True)
     m = int(np.prod(site.type.shape, dtype=np.int64))
     array = j.dense()
     if array.type.shape != (*shape, m):
         array = at.broadcast_to(array, (*shape, m))
-    return Jacobian(at.reshape(array, (n, m), ndim=2))
+    return Jacobian(reshaped(array, (n, m)))
 
 
 def _apply(w: Variable | None, array: Variable) -> Variable:
@@ -222,11 +222,10 @@ def _apply(w: Variable | None, array: Variable) -> Variable:
         return array
     if w.type.ndim == 1:
         return w * array if array.type.ndim == 1 else w[:, None] * array
-    d = w.type.shape[0]
-    if array.type.ndim == 1:
-        return at.dot(array.reshape((-1, d)), w.T).reshape(array.shape, ndim=1)
-    runs = array.reshape((-1, d, array.shape[1]))
-    return at.tensordot(runs, w, axes=[[1], [1]]).dimshuffle(0, 2, 1).reshape(array.shape, ndim=2)
+    d, shape = w.type.shape[0], array.type.shape
+    runs = reshaped(array, (shape[0] // d, d, *shape[1:]))
+    order = (0, 1) if array.type.ndim == 1 else (0, 2, 1)
+    return reshaped(at.tensordot(runs, w, axes=[[1], [1]]).dimshuffle(*order), shape)
 
 
 def _weigh(j: Jacobian, w: Variable | None, vector: Variable) -> Variable:

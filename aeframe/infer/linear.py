@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import aesara.scalar as aes
 import aesara.tensor as at
@@ -21,6 +22,7 @@ from aesara.tensor.shape import Reshape, SpecifyShape
 from aesara.tensor.subtensor import AdvancedSubtensor, AdvancedSubtensor1, Subtensor
 
 from aeframe.core.graph import replay, toposort
+from aeframe.core.shapes import narrow
 from aeframe.prob.sites import SiteOp
 
 
@@ -204,8 +206,14 @@ def _spread(node: Apply, jacobian: Variable, _: int) -> Variable:
 def _reshaped(node: Apply, jacobian: Variable, _: int) -> Variable:
     out = node.outputs[0]
     sizes = [out.shape[i] if s is None else s for i, s in enumerate(out.type.shape)]
-    n = jacobian.type.shape[-1]
-    return at.reshape(jacobian, (*sizes, n), ndim=out.type.ndim + 1)
+    return reshaped(jacobian, (*sizes, jacobian.shape[jacobian.type.ndim - 1]))
+
+
+def reshaped(variable: Variable, shape: Sequence[Any]) -> Variable:
+    """``variable`` in another shape, its type too."""
+    made = at.reshape(variable, tuple(shape), ndim=len(shape))
+    narrow(made.owner)
+    return made
 
 
 def _indexed(node: Apply, jacobian: Variable, _: int) -> Variable:

@@ -48,8 +48,15 @@ class Raw(Distribution):
     def op(self):
         return made(self.family)
 
+    @property
+    def counts(self):
+        return (0,) if self.op.name in ("binomial", "multinomial") else ()
+
     def parameters(self):
         return self.arguments
+
+    def event_shape(self):
+        return (3,) if self.op.ndim_supp else ()
 
 
 def made(family):
