@@ -179,13 +179,13 @@ class _Sum:
             for row in self.group.likelihoods
             if type(family) is row.family and row.parameter == where[0]
         ]
-        if not rows:
-            raise NotConjugateError(
-                f"a {self.prior.name} prior is not conjugate to where it is in {told}"
-            )
         found = entry(child.parameters[where[0]], self.site)
-        if found is None or not self._fits(found, rows[0]):
+        if rows and found is None:
             raise NotConjugateError(f"the way it enters {told} has no rule")
+        if not rows or found is None or not self._fits(found, rows[0]):
+            raise NotConjugateError(
+                f"a {self.prior.name} prior is not conjugate to how it enters {told}"
+            )
         return rows[0], found
 
     def _fits(self, found: Entry, row: Likelihood) -> bool:

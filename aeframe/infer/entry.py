@@ -20,6 +20,7 @@ from aesara.tensor.subtensor import AdvancedSubtensor, AdvancedSubtensor1, Subte
 
 from aeframe.core.grad import vjp
 from aeframe.core.graph import replay, toposort
+from aeframe.core.shapes import is_tensor
 from aeframe.prob.sites import SiteOp
 
 CHOOSING = (
@@ -148,8 +149,9 @@ def keeps_last_axis(argument: Variable, site: Variable) -> bool:
         elif isinstance(node.op, Subtensor):
             if len(node.op.idx_list) >= ndim:
                 return False
-        elif isinstance(node.op, AdvancedSubtensor1):
-            if ndim < 2:
+        elif isinstance(node.op, AdvancedSubtensor1 | AdvancedSubtensor):
+            chosen = node.inputs[1:]  # one array for each of the first axes
+            if len(chosen) >= ndim or not all(is_tensor(v) for v in chosen):
                 return False
         elif not isinstance(node.op, Alloc | BroadcastTo | SpecifyShape | SiteOp):
             return False

@@ -201,10 +201,12 @@ class Group:
             return self._one(given, {}, 0)
         assert self.system is not None
         q, h = given.evaluate(self.system, {})
-        try:
-            np.linalg.cholesky(q)
-        except np.linalg.LinAlgError as error:
-            raise _improper(self.sites) from error
+        scale = np.sqrt(np.abs(np.diag(q)))
+        if not scale.all():
+            raise _improper(self.sites)
+        eigenvalues = np.linalg.eigvalsh(q / np.outer(scale, scale))
+        if not eigenvalues[0] > len(q) * np.finfo(float).eps * eigenvalues[-1]:
+            raise _improper(self.sites)
         mean, covariance = np.linalg.solve(q, h), np.linalg.inv(q)
         covariance = 0.5 * (covariance + covariance.T)
         shapes = self.gaussian.sites

@@ -50,7 +50,7 @@ class Raw(Distribution):
 
     @property
     def counts(self):
-        return (0,) if self.op.name in ("binomial", "multinomial") else ()
+        return (0,) if self.op.name in ("binomial", "BinomialLogits", "multinomial") else ()
 
     def parameters(self):
         return self.arguments

@@ -275,7 +275,7 @@ def both_unknown(self):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (half_normal, "'sd'.*half-normal prior is not conjugate.*Gibbs"),
+        (half_normal, "'sd'.*half-normal prior is not conjugate to how it enters 'y'.*Gibbs"),
         (both_unknown, "'mu'.*not proportional.*Gibbs"),
     ],
 )
