@@ -1,4 +1,4 @@
-"""Posteriors in closed form: what is known exactly of some sites, each independent of the others."""
+"""Posteriors in closed form: sites with exact distributions, independent of the other sites."""
 
 from __future__ import annotations
 

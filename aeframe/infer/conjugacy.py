@@ -129,7 +129,7 @@ def _half_t_scale(stream: Stream, shape: Shape, y: Variable, df: Variable, scale
 def _t_weight(
     stream: Stream, shape: Shape, y: Variable, df: Variable, mean: Variable, scale: Variable
 ) -> Variable:
-    """w of ``y | w ~ Normal(mean, scale/√w)``, ``w ~ Gamma(df/2, df/2)``, given y."""
+    """W of ``y | w ~ Normal(mean, scale/√w)``, ``w ~ Gamma(df/2, df/2)``, given y."""
     return stream.draw(Gamma((df + 1) / 2, (df + ((y - mean) / scale) ** 2) / 2), shape)
 
 
@@ -229,7 +229,10 @@ LOCATION = [
     Likelihood("normal", aer.NormalRV, 0, lambda y, m, s: (s**-2, y)),
     Likelihood("log-normal", aer.LogNormalRV, 0, lambda y, m, s: (s**-2, at.log(y))),
     Likelihood(
-        "multivariate normal", MultivariateNormalOp, 0, lambda y, m, l: (CholeskyInverseOp()(l), y)
+        "multivariate normal",
+        MultivariateNormalOp,
+        0,
+        lambda y, m, chol: (CholeskyInverseOp()(chol), y),
     ),
     Likelihood("t", aer.StudentTRV, 1, _t_location, mixture=True),
     Likelihood("Bernoulli logits", BernoulliLogitsOp, 0, _bernoulli, mixture=True),
@@ -244,7 +247,7 @@ LOCATION_PRIORS = (aer.NormalRV, aer.StudentTRV, MultivariateNormalOp, FlatOp)
 
 
 def logit(p: Variable) -> Variable | None:
-    """x where ``p = sigmoid(x)``, or log n − y where ``p = n / (n + exp(y))``, as written."""
+    """X where ``p = sigmoid(x)``, or log n − y where ``p = n / (n + exp(y))``, as written."""
     node = p.owner
     scalar = getattr(node.op, "scalar_op", None) if node is not None else None
     if isinstance(scalar, Sigmoid):

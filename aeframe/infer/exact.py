@@ -309,7 +309,7 @@ def _plain(found: Joint, name: str) -> Distribution:
 
 def conditional_arguments(distribution: Distribution) -> list[Variable]:
     """The arguments of a distribution, in order, with all the entries of a draw."""
-    return [at.as_tensor(getattr(distribution, f.name)) for f in fields(distribution)]
+    return [at.as_tensor(getattr(distribution, f.name)) for f in fields(distribution)]  # type: ignore[arg-type]
 
 
 def _not_exact(name: str, reason: str) -> ArgumentError:

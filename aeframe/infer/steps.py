@@ -137,7 +137,7 @@ def enumeration(joint: Joint, name: str) -> EnumerationStep:
     support, site = joint.nodes[name].op.support, joint.held[name]
     if isinstance(support, Binary):
         low, high = 0, 1
-    elif isinstance(support, Integers) and support.high is not None:
+    elif isinstance(support, Integers) and support.low is not None and support.high is not None:
         low, high = support.low, support.high
     else:
         raise NotConjugateError(f"its support, {support}, is not finite")

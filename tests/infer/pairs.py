@@ -36,13 +36,16 @@ NUMBERS = {  # parameters that are not positive numbers around 1, by family
 }
 
 
+REAL = Real()
+
+
 @dataclass(frozen=True, eq=False)
 class Raw(Distribution):
     """A family on parameters, by its class."""
 
     family: Any
     arguments: Any
-    support: Any = Real()
+    support: Any = REAL
 
     @property
     def op(self):
@@ -83,7 +86,7 @@ class Pair(ae.Model):
         rng, row, prior, n = np.random.default_rng(self.seed), self.row, self.prior, self.n
         simplex = self.group is c.SIMPLEX
         event = (3,) if simplex else ()
-        own = [np.full(3, v) + [0, 1, 2] if simplex else v for v in numbers(prior.family, rng)]
+        own = [v + np.arange(3.0) if simplex else v for v in numbers(prior.family, rng)]
         support = Positive() if self.group is c.POSITIVE else Real()
         theta = self.sample("theta", Raw(prior.family, own, support), shape=(n, *event))
         chosen = theta[np.repeat(np.arange(n), np.arange(n) % 2 + 1)]
