@@ -3,7 +3,9 @@
 from aeframe.infer.climb import Start
 from aeframe.infer.diagnosis import Check, Diagnosis
 from aeframe.infer.enumeration import Enumeration, ExactPosterior
+from aeframe.infer.exact import ConjugatePosterior, Exact
 from aeframe.infer.fit import choose, fit
+from aeframe.infer.gibbs import Gibbs, GibbsPosterior
 from aeframe.infer.laplace import Laplace, LaplacePosterior
 from aeframe.infer.maximum import MAP, PointPosterior
 from aeframe.infer.nuts import NUTS
@@ -20,10 +22,14 @@ __all__ = [
     "MAP",
     "NUTS",
     "Check",
+    "ConjugatePosterior",
     "Diagnosis",
     "Enumeration",
+    "Exact",
     "ExactPosterior",
     "FullRank",
+    "Gibbs",
+    "GibbsPosterior",
     "Inference",
     "Laplace",
     "LaplacePosterior",
