@@ -57,7 +57,7 @@ def choose(model: Model, data: Sequence[Any]) -> tuple[Inference, str]:
     _, reasons = choose_steps(found)
     if not reasons and found.nodes:
         try:
-            Exact().system(model, given)
+            Exact().run(model, data)
         except ArgumentError:
             return Gibbs(), "chosen, as every site can be drawn exactly given the others"
         return Exact(), "chosen, as rules find the posterior itself"
