@@ -83,12 +83,12 @@ def diagnose_chains(
 ) -> Iterator[Check]:
     """The checks of Markov chains, site → (chain, draw, ...); of ``stats`` those it has."""
     # what never moves (the diagonal of a correlation matrix) has nothing to converge to
-    moving = {
-        layout.entry(site, index): values[(..., *index)]
-        for site, values in chains.items()
-        for index in np.ndindex(values.shape[2:])
-        if np.ptp(values[(..., *index)]) != 0
-    }
+    moving = {}
+    for site, values in chains.items():
+        flat = values.reshape(*values.shape[:2], -1)
+        for i, index in enumerate(np.ndindex(values.shape[2:])):
+            if np.ptp(flat[:, :, i]) != 0:
+                moving[layout.entry(site, index)] = flat[:, :, i]
     if moving:
         yield from _convergence(moving)
     if "energy" in stats:
