@@ -63,11 +63,16 @@ class Served:
         That answer.
     """
 
-    def __init__(self, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        python: str | None = None,
+    ) -> None:
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         start = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, *argv],
+            [python or sys.executable, *argv],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

@@ -20,7 +20,7 @@ class Clusters(ae.Model):
 
     def __call__(self, n=400):  # noqa: D102
         weights = self.sample("weights", ae.Dirichlet(np.ones(3)))
-        means = self.sample("means", ae.Ordered(ae.Normal(0, 5), 3))
+        means = self.sample("means", ae.Sorted(ae.Normal(0, 5), 3))
         sds = self.sample("sds", ae.HalfNormal(2), shape=(3,))
         self.sample("y", ae.Mixture(weights, ae.Normal(means, sds)), shape=(n,))
 

@@ -21,11 +21,11 @@ def run(out: Path) -> int:
     import matplotlib
 
     matplotlib.use("Agg")
-    from aeframe.demo import airline, automl, digits, kidney, network
+    from aeframe.demo import airline, automl, digits, kidney, network, schools
 
     _require_writable(out)
     rows: list[Row] = []
-    for part in (digits.run, network.run, automl.run, airline.run, kidney.run):
+    for part in (digits.run, network.run, automl.run, airline.run, schools.run, kidney.run):
         rows.extend(part(out))
     print(table(rows))
     print("\npictures:", ", ".join(str(path) for path in sorted({r.picture for r in rows})))

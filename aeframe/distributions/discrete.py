@@ -163,20 +163,35 @@ class Poisson(Distribution):
 class NegativeBinomial(Distribution):
     """Counts of a ``mean`` and a ``dispersion`` φ; the variance is mean + mean² / φ.
 
-    P(k) = (k + φ − 1 choose k) (mean / (mean + φ))ᵏ (φ / (mean + φ))^φ; large φ is Poisson.
+    P(k) = (k + φ − 1 choose k) (mean / (mean + φ))ᵏ (φ / (mean + φ))^φ; large φ is Poisson. Or
+    by ``p`` = φ / (mean + φ): with whole φ, failures before the φ-th success of probability p.
 
     >>> round(float(NegativeBinomial(1.0, 1.0).log_density(0).eval()), 4)
     -0.6931
+    >>> round(float(NegativeBinomial(dispersion=2, p=0.5).log_density(0).eval()), 4)
+    -1.3863
     """
 
-    mean: Any
-    dispersion: Any
+    mean: Any = None
+    dispersion: Any = None
+    p: Any = None
     op: ClassVar[Family] = aer.NegBinomialRV(dtype="int64")
     support: ClassVar[Support] = Integers(0)
-    domains: ClassVar[Mapping[str, Domain]] = {"mean": ABOVE_0, "dispersion": ABOVE_0}
+    domains: ClassVar[Mapping[str, Domain]] = {
+        "mean": ABOVE_0,
+        "dispersion": ABOVE_0,
+        "p": PROBABILITY,
+    }
+
+    def __post_init__(self) -> None:
+        require_one("NegativeBinomial", mean=self.mean, p=self.p)
+        require_one("NegativeBinomial", dispersion=self.dispersion)
+        super().__post_init__()
 
     def parameters(self) -> tuple[Any, ...]:
-        """φ failures, each of probability φ / (φ + mean)."""
+        """φ successes, each of probability p = φ / (φ + mean)."""
+        if self.p is not None:
+            return self.dispersion, self.p
         mean, dispersion = (
             v if isinstance(v, Variable) else np.asarray(v, dtype="float64")
             for v in (self.mean, self.dispersion)

@@ -78,17 +78,24 @@ def arviz() -> ModuleType:
     return arviz
 
 
+def _entries(values: NDArray[Any]) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
+    """Place and chains of each entry of a site."""
+    flat = values.reshape(*values.shape[:2], -1)
+    for i, index in enumerate(np.ndindex(values.shape[2:])):
+        yield index, flat[:, :, i]
+
+
 def diagnose_chains(
     chains: Mapping[str, NDArray[Any]], stats: Mapping[str, NDArray[Any]], layout: Layout
 ) -> Iterator[Check]:
     """The checks of Markov chains, site → (chain, draw, ...); of ``stats`` those it has."""
     # what never moves (the diagonal of a correlation matrix) has nothing to converge to
-    moving = {}
-    for site, values in chains.items():
-        flat = values.reshape(*values.shape[:2], -1)
-        for i, index in enumerate(np.ndindex(values.shape[2:])):
-            if np.ptp(flat[:, :, i]) != 0:
-                moving[layout.entry(site, index)] = flat[:, :, i]
+    moving = {
+        layout.entry(site, index): entry
+        for site, values in chains.items()
+        for index, entry in _entries(values)
+        if np.ptp(entry) != 0
+    }
     if moving:
         yield from _convergence(moving)
     if "energy" in stats:

@@ -126,6 +126,16 @@ class Posterior(Structure):
         """
         return inference_data(self, predictive, prior, n, seed)
 
+    def loo(self) -> Any:
+        """Leave-one-out cross-validation, as ArviZ tells it: ``elpd_loo``, Pareto k.
+
+        By Pareto-smoothed importance sampling (Vehtari, Gelman and Gabry 2017), of the entries of
+        the observed site.
+        """
+        from arviz import loo
+
+        return loo(self.inference_data(), pointwise=True)
+
     def statistics(self) -> dict[str, dict[str, NDArray[np.float64]]]:
         """Site → statistic (mean, sd, 5%, 95%, ...) → array of the site's shape."""
         return statistics(self.sampled(), chains=False)

@@ -312,5 +312,5 @@ class Ordinal(Family):
         self, model: Model, eta: Variable, spread: float, trials: Variable
     ) -> ds.Distribution:
         """OrderedLogistic(η, cutpoints), the cutpoints ``Normal(0, 2.5)`` in order."""
-        prior = ds.Ordered(ds.Normal(0.0, 2.5), self.levels - 1)
+        prior = ds.Sorted(ds.Normal(0.0, 2.5), self.levels - 1)
         return ds.OrderedLogistic(eta, model.sample("cutpoints", prior))

@@ -16,6 +16,7 @@ from aeframe.core.errors import ArgumentError, UnknownNameError, nearest
 from aeframe.core.structure import Structure
 from aeframe.distributions import HalfCauchy, HalfNormal, Normal
 from aeframe.prob.design import Design, columns_of
+from aeframe.prob.effects import expected, plot_effects
 from aeframe.prob.families import Family, Gaussian
 from aeframe.prob.model import Model
 from aeframe.prob.observe import Observe
@@ -189,7 +190,7 @@ class LinearModel(Model):
         self, name: str, levels: Sequence[str], scale: float, columns: tuple[int, ...]
     ) -> Variable:
         """Group-level effects, not centred: ``sd · offset``; ``sd ~ HalfNormal(2.5 scale)``."""
-        dim = self.plate(name, levels)
+        dim = self.plate(self.design.plates[name], levels)
         sd = self.sample(f"{name} sd", HalfNormal(2.5 * scale))
         dims = (dim, *["class"] * len(columns))
         shape = (len(levels), *columns)
@@ -211,3 +212,20 @@ class LinearModel(Model):
         if data:
             values = self.family.response(self.design.response_of(data[0]))
         return Model.fit(self.observe({self.design.name: values}), *data, inference=inference)
+
+    def expected(
+        self, posterior: Any, data: Any = None, n: int = 1000, seed: int = 0
+    ) -> NDArray[np.float64]:
+        """``n`` posterior draws of the mean of the response in each row of a frame, (n, rows).
+
+        Of a categorical response: the probability of each label, (n, rows, labels).
+        """
+        return expected(self, posterior, data, n, seed)
+
+    def plot_effects(self, posterior: Any, name: str, by: str | None = None) -> Any:
+        """The mean of the response as the column ``name`` varies, for some values of ``by``.
+
+        The other columns have their mean, or their most frequent label. The line is the posterior
+        median, the band the 90% interval. Returns the axes.
+        """
+        return plot_effects(self, posterior, name, by)

@@ -134,6 +134,34 @@ class Model(Module):
         require_dims(full, names, variable)
         return record(SiteOp(full, "deterministic", Real(), names)(variable))
 
+    @staticmethod
+    def from_graph(sites: Mapping[str, Variable], inputs: Sequence[Variable] = ()) -> Model:
+        """A Model of a graph of Aesara random variables.
+
+        Parameters
+        ----------
+        sites
+            Name → variable: a random variable, or an expression of some. Random variables above
+            them that have a name are sites too.
+        inputs
+            The symbols that stand for data, in the order of the Model's arguments.
+
+        Raises
+        ------
+        ArgumentError, StateError
+            When there is no random variable, or the graph depends on other symbols.
+
+        >>> import aesara.tensor as at
+        >>> srng = at.random.RandomStream(0)
+        >>> mu = srng.normal(0.0, 5.0, name="mu")
+        >>> model = Model.from_graph({"y": srng.normal(mu, 1.0, size=(3,))})
+        >>> round(float(model.log_prob({"mu": 1.0, "y": np.ones(3)})), 4)
+        -5.3052
+        """
+        from aeframe.prob.graph_model import from_graph
+
+        return from_graph(sites, inputs)
+
     def plate(self, name: str, entries: int | Sequence[Any]) -> str:
         """Declare the dimension ``name``, by its size or by a label for each of its entries.
 

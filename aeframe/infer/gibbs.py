@@ -1,0 +1,262 @@
+"""Gibbs: Markov chains that draw each site, or block of sites, given all others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aesara.tensor as at
+import numpy as np
+from aesara.graph.basic import Variable
+from numpy.typing import NDArray
+
+from aeframe.backends import Program, to_numpy
+from aeframe.core.cells import RandomState, State
+from aeframe.core.errors import ArgumentError
+from aeframe.core.graph import replay
+from aeframe.core.progress import progress_bar
+from aeframe.infer.joint import Joint, Stream, joint
+from aeframe.infer.posterior import Inference
+from aeframe.infer.sampled import SampledPosterior
+from aeframe.infer.steps import Step, choose_steps, refuse_discrete, report
+from aeframe.infer.within import nuts_step
+from aeframe.prob import Model, sites_of
+from aeframe.prob.density import realize
+from aeframe.prob.programs import Arguments, arguments, backend_of, cached
+from aeframe.prob.simulate import simulate
+from aeframe.rewrites import Report
+
+PIECE = 50  # sweeps of one call: the progress bar moves, and an interrupt is heard, in between
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One sweep over all sites as a program, which moves the cells that hold their values.
+
+    Attributes
+    ----------
+    joint, steps
+        What is drawn, and how, in order.
+    data, values, rng
+        The cells: the data, each free site's value, the random state.
+    program
+        (number) → the sites' new values.
+    computed
+        (values, data) → the values of the computed sites.
+    names
+        Those of the computed sites.
+    stats
+        What steps tell of each draw.
+    own
+        The first values of cells that steps have of their own.
+    """
+
+    joint: Joint
+    steps: tuple[Step, ...]
+    data: tuple[State, ...]
+    values: dict[str, State]
+    rng: RandomState
+    program: Program
+    computed: Program | None
+    names: tuple[str, ...]
+    stats: tuple[str, ...]
+    own: dict[State, NDArray[Any]]
+
+    def chain(
+        self, start: dict[str, Any], seed: Sequence[int], sweeps: int, bar: Any
+    ) -> dict[str, NDArray[Any]]:
+        """The values, and what steps tell, after each of ``sweeps`` sweeps."""
+        for name, cell in self.values.items():
+            cell.value = start[name]
+        for cell, value in self.own.items():
+            cell.value = value
+        self.rng.data = np.random.default_rng(list(seed))
+        pieces = []
+        for first in range(0, sweeps, PIECE):
+            found = self.program.scan(np.arange(first, first + PIECE))
+            pieces.append([to_numpy(v) for v in found])
+            bar.update(min(PIECE, sweeps - first))
+        columns = [np.concatenate(c)[:sweeps] for c in zip(*pieces, strict=True)]
+        return dict(zip((*self.values, *self.stats), columns, strict=True))
+
+
+@dataclass(frozen=True)
+class Gibbs(Inference):
+    """Gibbs sampling: every site, or block of sites, is drawn from its full conditional.
+
+    Rules choose the steps. Sites that a conjugate pair fits are drawn exactly; normal sites that
+    are jointly linear in the means of normals, or in logits given Pólya-Gamma draws (Polson,
+    Scott & Windle 2013), together; half-Cauchy scales by Makalic & Schmidt (2016); discrete
+    sites of small support by the probability of each value. What is left takes a step of NUTS
+    given the others. ``explain`` says which and why.
+
+    Attributes
+    ----------
+    chains, draws, warmup
+        Number of chains, of draws kept from each, and of sweeps before these.
+    thin
+        Every ``thin``-th sweep is kept.
+    target_acceptance, max_depth
+        Of NUTS, for the sites that no rule has a step for; see :class:`~aeframe.infer.NUTS`.
+    seed
+        Decides the starts (draws of the prior) and the draws.
+
+    >>> from aeframe.distributions import Gamma, Normal
+    >>> class Both(Model):
+    ...     def __call__(self):
+    ...         mu = self.sample("mu", Normal(0, 10))
+    ...         precision = self.sample("precision", Gamma(2, 2))
+    ...         self.sample("y", Normal(mu, precision**-0.5), shape=(4,))
+    >>> observed = Both().observe({"y": [1.0, 2.0, 3.0, 4.0]})
+    >>> posterior = observed.fit(inference=Gibbs(chains=2, draws=500, warmup=50))
+    >>> [step.rule for step in posterior.explain().steps]
+    ['normal-normal', 'gamma-normal']
+    >>> abs(float(posterior.mean("mu")) - 2.5) < 0.1
+    True
+    """
+
+    chains: int = 4
+    draws: int = 1000
+    warmup: int = 500
+    thin: int = 1
+    target_acceptance: float = 0.8
+    max_depth: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.chains, self.draws, self.thin) < 1 or self.warmup < 0:
+            raise ArgumentError("Gibbs needs at least one chain and one draw", got=str(self))
+
+    def run(self, model: Model, data: Sequence[Any]) -> GibbsPosterior:
+        """Choose the steps, and run the chains from draws of the prior.
+
+        Raises
+        ------
+        ArgumentError
+            When nothing is free, or no step can draw a site.
+        """
+        given = arguments(model, data)
+        sweep = self.sweep(model, given)
+        for cell, array in zip(sweep.data, given.arrays, strict=True):
+            cell.value = array
+        model.init()
+        starts = simulate(model, self.chains, data, self.seed)
+        sweeps = self.warmup + self.draws * self.thin
+        with progress_bar(self.chains * sweeps, "Gibbs", "sweep") as bar:
+            found = [
+                sweep.chain({k: starts[k][c] for k in sweep.values}, [self.seed, c], sweeps, bar)
+                for c in range(self.chains)
+            ]
+        kept = slice(self.warmup + self.thin - 1, None, self.thin)
+        together = {k: np.stack([chain[k][kept] for chain in found]) for k in found[0]}
+        chains = {k: together[k] for k in sweep.values}
+        if sweep.computed is not None:
+            rows = [v.reshape(-1, *v.shape[2:]) for v in chains.values()]
+            made = sweep.computed.map(rows)
+            for name, value in zip(sweep.names, made, strict=True):
+                array = to_numpy(value)
+                chains[name] = array.reshape(self.chains, self.draws, *array.shape[1:])
+        why = "; ".join(f"{s.path} by {s.rule}" for s in report(sweep.joint, sweep.steps).steps)
+        stats = {k: together[k] for k in sweep.stats}
+        return GibbsPosterior(model, tuple(data), self, why, chains, stats)
+
+    def explain(self, model: Model, *data: Any) -> Report:
+        """Which site gets which step, by which rule, and what becomes of its prior.
+
+        Raises
+        ------
+        ArgumentError
+            When nothing is free, or no step can draw a site.
+        """
+        sweep = self.sweep(model, arguments(model, data))
+        return report(sweep.joint, sweep.steps)
+
+    def sweep(self, model: Model, given: Arguments) -> Sweep:
+        """The program for data of these types."""
+        options = self.target_acceptance, self.max_depth, self.warmup
+        key = ("gibbs", repr(given.types), options)
+        return cached(model, key, lambda: _compile(model, given, options))
+
+
+@dataclass(frozen=True)
+class GibbsPosterior(SampledPosterior):
+    """Markov chains of Gibbs sampling."""
+
+    method: Gibbs
+
+    def explain(self) -> Report:
+        """Which site was drawn by which rule, and what became of its prior."""
+        return self.method.explain(self.model, *self.data)
+
+
+def _require_jax(reasons: dict[str, str], backend: str) -> None:
+    """Refuse sites without a rule where there is no step of NUTS."""
+    if backend != "jax":
+        raise ArgumentError(
+            "no rule can draw " + ", ".join(map(repr, reasons)),
+            path=", ".join(reasons),
+            expected=f"a conjugate prior, as the backend {backend!r} has no step of NUTS",
+            got="; ".join(f"{k}: {v}" for k, v in reasons.items()),
+            fix='use backend "jax", or inference=ae.infer.NUTS()',
+        )
+
+
+def _compile(model: Model, given: Arguments, options: tuple[float, int, int]) -> Sweep:
+    arrays = iter(given.arrays)
+    symbols = given.symbols()
+    cells = [State(next(arrays)) if isinstance(t, Variable) else t for t in symbols]
+    found = joint(model, cells)
+    if not found.nodes:
+        raise ArgumentError(
+            "there is nothing to infer: all sites are observed",
+            path=type(model).__name__,
+            fix="use `model.log_prob({}, ...)` for the log joint",
+        )
+    steps, reasons = choose_steps(found)
+    refuse_discrete(found, reasons)
+    backend = backend_of(model)
+    if reasons:
+        _require_jax(reasons, backend.name)
+        steps = (*steps, nuts_step(model, found, reasons, given.arrays, cells, options))
+    values = {k: State(np.zeros(v.type.shape, v.type.dtype)) for k, v in found.held.items()}
+    rng, index = RandomState(), at.lscalar("sweep")
+    now: dict[str, Variable] = dict(values)
+    state: Variable = rng
+    updates: dict[Variable, Variable] = {}
+    stats: dict[str, Variable] = {}
+    for step in steps:
+        stream = Stream()
+        start = stream.state
+        made = step.update(found, stream)
+        at_now = {found.held[k]: v for k, v in now.items()}
+        outputs = [stream.state, *made.values(), *stream.updates.values(), *stream.stats.values()]
+        state, *new = replay(outputs, {**at_now, start: state, stream.sweep: index})
+        now.update(zip(made, new, strict=False))
+        own = new[len(made) :]
+        updates.update(zip(stream.updates, own, strict=False))
+        stats.update(zip(stream.stats, own[len(stream.updates) :], strict=True))
+    program = backend.compile(
+        [index],
+        [*now.values(), *stats.values()],
+        {**{values[k]: now[k] for k in values}, **updates, rng: state},
+    )
+    known = realize(found.graph, found.held)
+    computed = {
+        name: replay([node.outputs[0]], known)[0]
+        for name, node in sites_of(found.graph.outputs).items()
+        if node.op.kind == "deterministic"
+    }
+    free = list(found.held.values())
+    return Sweep(
+        found,
+        steps,
+        tuple(c for c in cells if isinstance(c, State)),
+        values,
+        rng,
+        program,
+        backend.compile(free, list(computed.values())) if computed else None,
+        tuple(computed),
+        tuple(stats),
+        {cell: cell.value for cell in updates if isinstance(cell, State)},
+    )

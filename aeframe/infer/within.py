@@ -1,0 +1,224 @@
+"""NUTS within Gibbs: one step of NUTS for the sites that no rule has a full conditional for.
+
+A step leaves their distribution given the other sites as it is, so it composes with exact draws.
+Step size and mass matrix adapt during the warmup of the sweeps, as for NUTS alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import aesara.tensor as at
+import numpy as np
+from aesara.graph.basic import Apply, Variable
+from aesara.graph.type import Type
+from numpy.typing import NDArray
+
+from aeframe.backends import implement
+from aeframe.core.cells import State
+from aeframe.core.expand import expand, trim
+from aeframe.core.grad import grad
+from aeframe.core.graph import Graph, leaves, replay
+from aeframe.core.ops import TypedOp
+from aeframe.infer.joint import Joint, Stream
+from aeframe.infer.steps import Step
+from aeframe.prob import Model
+from aeframe.prob.sites import tell
+from aeframe.prob.unconstrain import Space, unconstrain
+from aeframe.rewrites import Step as Rewrite
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """The log density of some sites given the others, on the unconstrained scale.
+
+    Attributes
+    ----------
+    graph
+        (u, values of the other sites and cells) → log density, its gradient.
+    target, depth, warmup
+        Of the adaptation and of the trees, as in :class:`~aeframe.infer.NUTS`.
+    """
+
+    graph: Graph
+    target: float
+    depth: int
+    warmup: int
+
+    @property
+    def size(self) -> int:
+        """The length of u."""
+        return self.graph.inputs[0].type.shape[0]
+
+    @cached_property
+    def adaptation(self) -> Any:
+        """Blackjax's: begin, adapt, finish."""
+        from blackjax.adaptation import window_adaptation
+
+        return window_adaptation.base(True, self.target)
+
+    def packed(self) -> NDArray[np.float64]:
+        """The state of the adaptation before it begins, as a vector."""
+        from jax.flatten_util import ravel_pytree
+
+        first = self.adaptation[0](np.zeros(self.size), 1.0)
+        return np.asarray(ravel_pytree(first)[0], dtype="float64")
+
+
+class NutsOp(TypedOp):
+    """One step of NUTS: ``(rng, sweep, adaptation, u, ...) → (rng', adaptation', u', diverged)``."""
+
+    __props__ = ("density",)
+
+    def __init__(self, density: Density) -> None:
+        self.density = density
+
+    def out_types(self, *inputs: Variable) -> Sequence[Type]:
+        """State, adaptation and position as they came; a flag."""
+        rng, _, packed, u, *_ = inputs
+        return [rng.type, packed.type, u.type, at.TensorType("bool", ())]
+
+    def __str__(self) -> str:
+        return "NUTS"
+
+
+@implement("jax", NutsOp)
+def _on_jax(node: Apply) -> Callable[..., Any]:
+    """Blackjax's kernel on the density, in the compiled sweep."""
+    import jax
+    from blackjax.adaptation.window_adaptation import build_schedule
+    from blackjax.mcmc import nuts
+    from jax.flatten_util import ravel_pytree
+
+    from aeframe.backends.jax.backend import evaluator
+
+    density: Density = node.op.density
+    begin, adapt, finish = density.adaptation
+    kernel, cond = nuts.build_kernel(), jax.lax.cond
+    evaluate = evaluator(density.graph.inputs, density.graph.outputs)
+    plan = np.asarray(build_schedule(density.warmup)) if density.warmup else np.zeros((1, 2))
+    phases, closes = jax.numpy.asarray(plan[:, 0]), jax.numpy.asarray(plan[:, 1] == 1)
+    unpack = ravel_pytree(begin(np.zeros(density.size), 1.0))[1]
+
+    @jax.custom_vjp
+    def log_density(u: Any, given: Any) -> Any:
+        return evaluate([u, *given])[0]
+
+    def with_gradient(u: Any, given: Any) -> Any:
+        return tuple(evaluate([u, *given]))
+
+    log_density.defvjp(with_gradient, lambda slope, seed: (seed * slope, None))
+
+    def call(rng: Any, sweep: Any, packed: Any, u: Any, *given: Any) -> Any:
+        key, subkey = jax.random.split(rng["jax_state"], 2)
+        scale = unpack(packed)
+        at_given = partial(log_density, given=given)
+        state, info = kernel(
+            subkey,
+            nuts.init(u, at_given),
+            at_given,
+            scale.step_size,
+            scale.inverse_mass_matrix,
+            density.depth,
+        )
+        stage = phases[sweep % len(phases)], closes[sweep % len(phases)]
+        moved = state.position, info.acceptance_rate
+        adapting = sweep < density.warmup
+        scale = cond(adapting, lambda: adapt(scale, stage, *moved), lambda: scale)
+        ended = sweep == density.warmup - 1
+        scale = cond(ended, lambda: scale._replace(step_size=finish(scale)[0]), lambda: scale)
+        packed = ravel_pytree(scale)[0].astype(packed.dtype)
+        return {**rng, "jax_state": key}, packed, state.position, info.is_divergent
+
+    return call
+
+
+@dataclass(frozen=True)
+class NutsStep(Step):
+    """Sites by one step of NUTS given the others.
+
+    Attributes
+    ----------
+    space
+        The unconstrained scale of the sites, the others held.
+    density
+        Their density on it.
+    adaptation
+        The cell that holds step size and mass matrix.
+    given
+        What the density depends on.
+    reasons
+        Why each site has no other step.
+    """
+
+    space: Space
+    density: Density
+    adaptation: State
+    given: tuple[Variable, ...]
+    reasons: tuple[str, ...]
+
+    def update(self, joint: Joint, stream: Stream) -> dict[str, Variable]:
+        """The values after a step."""
+        held = {
+            a: joint.held[b.name]
+            for a, b in zip(self.space.position[0], self.space.blocks, strict=True)
+        }
+        (u,) = replay([self.space.position[1]], held)
+        stream.state, packed, moved, diverged = (
+            NutsOp(self.density)
+            .make_node(stream.state, stream.sweep, self.adaptation, u, *self.given)
+            .outputs
+        )
+        stream.updates[self.adaptation] = packed
+        stream.stats["diverging"] = diverged
+        values = [self.space.values[name] for name in self.sites]
+        return dict(zip(self.sites, replay(values, {self.space.u: moved}), strict=True))
+
+    def rewrites(self, joint: Joint) -> list[Rewrite]:
+        """Why no rule fits, and NUTS."""
+        after = f"{', '.join(self.sites)} | rest by a step of NUTS"
+        return [
+            Rewrite(f"none: {reason}", name, tell(joint.nodes[name]), after)
+            for name, reason in zip(self.sites, self.reasons, strict=True)
+        ]
+
+
+def nuts_step(
+    model: Model,
+    joint: Joint,
+    reasons: dict[str, str],
+    arrays: Sequence[Any],
+    cells: Sequence[Variable],
+    options: tuple[float, int, int],
+) -> NutsStep:
+    """A step for the sites named by ``reasons``; ``cells`` hold the data ``arrays``."""
+    others = {k: v for k, v in joint.held.items() if k not in reasons}
+    observed = model.observe(others) if others else model
+    space = unconstrain(observed, arrays).space
+    data = dict(zip(space.inputs, cells, strict=True))
+    values, log_prob, position = (
+        replay(list(space.values.values()), data),
+        replay([space.log_joint + space.log_jacobian], data)[0],
+        replay([space.position[1]], data)[0],
+    )
+    space = Space(
+        space.backend,
+        (),
+        space.u,
+        space.blocks,
+        dict(zip(space.values, values, strict=True)),
+        (space.position[0], position),
+        log_prob,
+        at.constant(0.0),
+    )
+    outputs = [log_prob, *grad(log_prob, [space.u])]
+    given = tuple(v for v in leaves(outputs) if v is not space.u)
+    plain = {v: v.type(name=v.name) for v in given}
+    graph = Graph((space.u, *plain.values()), tuple(replay(outputs, plain)))
+    density = Density(expand(trim(graph)), *options)
+    names = tuple(b.name for b in space.blocks)
+    told = tuple(reasons[name] for name in names)
+    return NutsStep(names, space, density, State(density.packed()), given, told)
