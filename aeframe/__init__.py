@@ -40,12 +40,14 @@ if TYPE_CHECKING:
     from aeframe import prob as prob
     from aeframe import train as train
     from aeframe.automl import AutoML as AutoML
+    from aeframe.distributions import AR as AR
     from aeframe.distributions import Bernoulli as Bernoulli
     from aeframe.distributions import Beta as Beta
     from aeframe.distributions import BetaBinomial as BetaBinomial
     from aeframe.distributions import Binomial as Binomial
     from aeframe.distributions import Categorical as Categorical
     from aeframe.distributions import Cauchy as Cauchy
+    from aeframe.distributions import Censored as Censored
     from aeframe.distributions import ChiSquared as ChiSquared
     from aeframe.distributions import Dirichlet as Dirichlet
     from aeframe.distributions import DirichletMultinomial as DirichletMultinomial
@@ -54,12 +56,14 @@ if TYPE_CHECKING:
     from aeframe.distributions import Exponential as Exponential
     from aeframe.distributions import Flat as Flat
     from aeframe.distributions import Gamma as Gamma
+    from aeframe.distributions import GaussianRandomWalk as GaussianRandomWalk
     from aeframe.distributions import Geometric as Geometric
     from aeframe.distributions import Gumbel as Gumbel
     from aeframe.distributions import HalfCauchy as HalfCauchy
     from aeframe.distributions import HalfFlat as HalfFlat
     from aeframe.distributions import HalfNormal as HalfNormal
     from aeframe.distributions import HalfStudentT as HalfStudentT
+    from aeframe.distributions import HiddenMarkov as HiddenMarkov
     from aeframe.distributions import HyperGeometric as HyperGeometric
     from aeframe.distributions import InverseGamma as InverseGamma
     from aeframe.distributions import InverseGaussian as InverseGaussian
@@ -80,6 +84,7 @@ if TYPE_CHECKING:
     from aeframe.distributions import StudentT as StudentT
     from aeframe.distributions import Transformed as Transformed
     from aeframe.distributions import Triangular as Triangular
+    from aeframe.distributions import Truncated as Truncated
     from aeframe.distributions import Uniform as Uniform
     from aeframe.distributions import VonMises as VonMises
     from aeframe.distributions import Weibull as Weibull
@@ -89,7 +94,10 @@ if TYPE_CHECKING:
     from aeframe.infer import MAP as MAP
     from aeframe.infer import NUTS as NUTS
     from aeframe.infer import Enumeration as Enumeration
+    from aeframe.infer import FullRank as FullRank
     from aeframe.infer import Laplace as Laplace
+    from aeframe.infer import MeanField as MeanField
+    from aeframe.infer import StructuredVI as StructuredVI
     from aeframe.prob import LinearModel as LinearModel
     from aeframe.prob import Model as Model
     from aeframe.train import AUC as AUC
@@ -145,12 +153,14 @@ _HOMES = {
     "TensorBoard": "train",
     "TerminateOnNaN": "train",
     "TopKAccuracy": "train",
+    "AR": "distributions",
     "Bernoulli": "distributions",
     "Beta": "distributions",
     "BetaBinomial": "distributions",
     "Binomial": "distributions",
     "Categorical": "distributions",
     "Cauchy": "distributions",
+    "Censored": "distributions",
     "ChiSquared": "distributions",
     "Dirichlet": "distributions",
     "DirichletMultinomial": "distributions",
@@ -159,12 +169,14 @@ _HOMES = {
     "Exponential": "distributions",
     "Flat": "distributions",
     "Gamma": "distributions",
+    "GaussianRandomWalk": "distributions",
     "Geometric": "distributions",
     "Gumbel": "distributions",
     "HalfCauchy": "distributions",
     "HalfFlat": "distributions",
     "HalfNormal": "distributions",
     "HalfStudentT": "distributions",
+    "HiddenMarkov": "distributions",
     "HyperGeometric": "distributions",
     "InverseGamma": "distributions",
     "InverseGaussian": "distributions",
@@ -185,6 +197,7 @@ _HOMES = {
     "StudentT": "distributions",
     "Transformed": "distributions",
     "Triangular": "distributions",
+    "Truncated": "distributions",
     "Uniform": "distributions",
     "VonMises": "distributions",
     "Weibull": "distributions",
@@ -193,7 +206,10 @@ _HOMES = {
     "GP": "gp",
     "KernelSearch": "gp",
     "Enumeration": "infer",
+    "FullRank": "infer",
     "Laplace": "infer",
+    "MeanField": "infer",
+    "StructuredVI": "infer",
     "MAP": "infer",
     "NUTS": "infer",
     "LinearModel": "prob",

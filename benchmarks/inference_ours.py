@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import aeframe as ae
 import numpy as np
-from aeframe.infer import NUTS, FullRank, Gibbs, Inference, MeanField, StructuredVI
 from posteriors import Data
+
+import aeframe as ae
+from aeframe.infer import NUTS, FullRank, Gibbs, Inference, MeanField, StructuredVI
 
 
 class EightSchools(ae.Model):
     """Not centred."""
 
-    def __call__(self, sigma):  # noqa: D102
+    def __call__(self, sigma):
         mu = self.sample("mu", ae.Normal(0, 5))
         tau = self.sample("tau", ae.HalfCauchy(5))
         offset = self.sample("offset", ae.Normal(0, 1), shape=(8,))
@@ -25,7 +26,7 @@ class EightSchools(ae.Model):
 class Radon(ae.Model):
     """Centred."""
 
-    def __call__(self, county, uranium, floor):  # noqa: D102
+    def __call__(self, county, uranium, floor):
         sigma_y = self.sample("sigma_y", ae.HalfNormal(1))
         sigma_alpha = self.sample("sigma_alpha", ae.HalfNormal(1))
         mu_alpha = self.sample("mu_alpha", ae.Normal(0, 10))
@@ -41,7 +42,7 @@ class HorseshoeLogistic(ae.Model):
     def __init__(self, centred: bool) -> None:
         self.centred = centred
 
-    def __call__(self, x):  # noqa: D102
+    def __call__(self, x):
         p = x.type.shape[1]
         tau = self.sample("tau", ae.HalfCauchy(1))
         local = self.sample("local", ae.HalfCauchy(1), shape=(p,))

@@ -21,7 +21,9 @@ def eight_schools() -> Data:
 @cache
 def radon() -> Data:
     """919 houses in 85 counties: an intercept for each county, centred."""
-    rows = np.loadtxt(Path(__file__).parent.parent / "examples" / "data" / "radon.csv", delimiter=",", skiprows=1)
+    rows = np.loadtxt(
+        Path(__file__).parent.parent / "examples" / "data" / "radon.csv", delimiter=",", skiprows=1
+    )
     county, floor, uranium, y = rows.T
     return {"county": county.astype("int64"), "floor": floor, "uranium": uranium, "y": y}
 

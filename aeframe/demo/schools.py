@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from aesara.graph.basic import Variable
 
 import aeframe as ae
 from aeframe.demo.row import Row
@@ -21,7 +22,8 @@ MU, TAU = 4.41, 3.60
 class Schools(ae.Model):
     """Effects of coaching around a common mean (Rubin 1981), not centred."""
 
-    def __call__(self, error):  # noqa: D102
+    def __call__(self, error: Variable) -> None:
+        """``error`` is the standard error of each school's own estimate."""
         self.plate("school", list("ABCDEFGH"))
         mu = self.sample("mu", ae.Normal(0, 5))
         tau = self.sample("tau", ae.HalfCauchy(5))

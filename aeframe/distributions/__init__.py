@@ -50,15 +50,19 @@ from aeframe.distributions.positive import (
     Weibull,
 )
 from aeframe.distributions.rules import LogDensityOp, density_of_expression
+from aeframe.distributions.sequence import AR, GaussianRandomWalk, HiddenMarkov
 from aeframe.distributions.transformed import Transformed
+from aeframe.distributions.truncated import Censored, Truncated
 
 __all__ = [
+    "AR",
     "Bernoulli",
     "Beta",
     "BetaBinomial",
     "Binomial",
     "Categorical",
     "Cauchy",
+    "Censored",
     "ChiSquared",
     "Dirichlet",
     "DirichletMultinomial",
@@ -69,12 +73,14 @@ __all__ = [
     "Exponential",
     "Flat",
     "Gamma",
+    "GaussianRandomWalk",
     "Geometric",
     "Gumbel",
     "HalfCauchy",
     "HalfFlat",
     "HalfNormal",
     "HalfStudentT",
+    "HiddenMarkov",
     "HyperGeometric",
     "InverseGamma",
     "InverseGaussian",
@@ -97,6 +103,7 @@ __all__ = [
     "StudentT",
     "Transformed",
     "Triangular",
+    "Truncated",
     "Uniform",
     "VonMises",
     "Weibull",

@@ -10,10 +10,10 @@ import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
 
-from aeframe.core.errors import ArgumentError, DataError
+from aeframe.core.errors import ArgumentError, DataError, ShapeError
 from aeframe.core.supports import Integers, Ordered, Positive, PositiveOrdered, Real, Support
 from aeframe.distributions.base import PROBABILITY, Distribution, Domain, as_parameter
-from aeframe.distributions.density import inside, leaf_density, log_sum_exp
+from aeframe.distributions.density import inside, leaf_density, log_probability, log_sum_exp
 from aeframe.distributions.discrete import BERNOULLI, CATEGORICAL, require_simplex
 from aeframe.distributions.draws import (
     Drawn,
@@ -35,6 +35,18 @@ def member_draw(
     return draw_of(family.name, family, event, parameters, rng, shape)
 
 
+class Combined(Distribution):
+    """Base of distributions made of others: their parameters are among its own."""
+
+    def parameters(self) -> tuple[Any, ...]:
+        """As tensors, with whole numbers as their distributions have them."""
+        return tuple(self.given())
+
+    def given(self) -> list[Variable]:
+        """The parameters of :attr:`op`."""
+        raise NotImplementedError(f"{type(self).__name__} does not name its parameters")
+
+
 class ComponentsOp(DrawOp):
     """Base of what has K components: ``(rng, *own parameters, *parameters of the components)``.
 
@@ -42,7 +54,7 @@ class ComponentsOp(DrawOp):
     batch axis of K entries. ``counts`` are the numbers of parameters of each family.
     """
 
-    __props__ = ("families", "counts", "shape")
+    __props__: tuple[str, ...] = ("families", "counts", "shape")
     n_own: ClassVar[int]  # parameters before those of the components
     own_ndims: ClassVar[Sequence[int]]
 
@@ -55,7 +67,7 @@ class ComponentsOp(DrawOp):
         super().__init__(shape)
         self.families, self.counts = tuple(families), tuple(counts)
         self.dtype = self.families[0].dtype
-        self.ndim_supp = self.families[0].ndim_supp  # type: ignore[misc]
+        self.ndim_supp = self.families[0].ndim_supp
         axis = int(len(self.families) == 1)
         inner = [
             n + axis
@@ -84,14 +96,16 @@ class ComponentsOp(DrawOp):
         rng: Variable,
         shape: Sequence[Size],
         component: Variable,
+        k: int | None,
         parameters: Sequence[Variable],
     ) -> Drawn:
-        """A draw of ``shape`` of that component for each."""
+        """A draw of ``shape`` of that of the ``k`` components for each."""
         groups, event = self.groups(parameters), self.families[0].ndim_supp
         cut = len(shape) - event
         index = at.shape_padright(component, event)
         if len(self.families) == 1:
-            k = max(g.type.shape[g.type.ndim - n - 1] or 1 for g, n in self._own_axes(groups[0]))
+            if k is None:
+                raise ShapeError("the number of components is not known", expected="a known size")
             rng, each = member_draw(
                 self.families[0], rng, [*shape[:cut], k, *shape[cut:]], groups[0]
             )
@@ -106,10 +120,6 @@ class ComponentsOp(DrawOp):
             total = at.switch(at.eq(index, i), one, total)
         return rng, total
 
-    def _own_axes(self, group: Sequence[Variable]) -> list[tuple[Variable, int]]:
-        ndims = parameter_ndims(self.families[0], len(group))
-        return [(g, n) for g, n in zip(group, ndims, strict=True) if g.type.ndim > n]
-
 
 class MixtureOp(ComponentsOp):
     """``(rng, weights (..., K), *parameters of the components)``: the component is summed out."""
@@ -121,12 +131,12 @@ class MixtureOp(ComponentsOp):
         weights, *inner = parameters
         batch = list(shape)[: len(shape) - self.ndim_supp]
         rng, component = standard(CATEGORICAL, rng, batch, weights)
-        return self.picks(rng, shape, component, inner)
+        return self.picks(rng, shape, component, weights.type.shape[-1], inner)
 
     def log_density(self, value: Variable, *parameters: Variable) -> Variable:
         """Log Σₖ wₖ pₖ(x)."""
         weights, *inner = parameters
-        return log_sum_exp(at.log(weights) + self.scores(value, inner))
+        return log_sum_exp(log_probability(weights) + self.scores(value, inner))
 
 
 def components_of(
@@ -165,7 +175,7 @@ def common_support(components: Sequence[Distribution]) -> Support:
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture(Distribution):
+class Mixture(Combined):
     """p(x) = Σₖ weights[k] pₖ(x): which component a draw came from is summed out.
 
     Parameters
@@ -207,15 +217,10 @@ class Mixture(Distribution):
         """That of the components."""
         return common_support(components_of("Mixture", self.components)[0])
 
-    def parameters(self) -> tuple[Any, ...]:
+    def given(self) -> list[Variable]:
         """The weights, and the parameters of each component."""
         parts = components_of("Mixture", self.components)[0]
-        return self.weights, *(v for c in parts for v in c.given())
-
-    def given(self) -> list[Variable]:
-        """With whole numbers as their components have them."""
-        weights, *inner = self.parameters()
-        return [as_parameter("Mixture", weights), *inner]
+        return [as_parameter("Mixture", self.weights), *(v for c in parts for v in c.given())]
 
     def event_shape(self) -> Shape:
         """That of the components."""
@@ -231,7 +236,7 @@ class ZeroInflatedOp(DrawOp):
     def __init__(self, family: Family, shape: Sequence[int] | None = None) -> None:
         super().__init__(shape)
         self.family = family
-        self.ndims_params = (0, *family.ndims_params) if family.ndims_params else ()
+        self.ndims_params = (0, *family.ndims_params)
 
     def sample(self, rng: Variable, shape: Sequence[Size], *parameters: Variable) -> Drawn:
         """A draw, and whether it counts."""
@@ -243,13 +248,13 @@ class ZeroInflatedOp(DrawOp):
     def log_density(self, value: Variable, *parameters: Variable) -> Variable:
         """log(p [x = 0] + (1 − p) P(x))."""
         p, *inner = parameters
-        own = at.log1p(-p) + leaf_density(self.family, value, *inner)
-        extra = at.switch(at.eq(value, 0), at.log(p), -np.inf)
+        own = at.log1p(-at.minimum(p, 1.0)) + leaf_density(self.family, value, *inner)
+        extra = at.switch(at.eq(value, 0), log_probability(p), -np.inf)
         return log_sum_exp(at.stack(at.broadcast_arrays(own, extra), axis=-1))
 
 
 @dataclass(frozen=True, eq=False)
-class ZeroInflated(Distribution):
+class ZeroInflated(Combined):
     """Counts with more zeros: 0 with probability ``p``, else a draw of ``distribution``.
 
     P(k) = p [k = 0] + (1 − p) P_distribution(k).
@@ -316,7 +321,7 @@ def _column(parameter: Variable) -> Variable:
 
 
 @dataclass(frozen=True, eq=False)
-class Sorted(Distribution):
+class Sorted(Combined):
     """``n`` independent draws of ``distribution`` in increasing order: ordered vectors.
 
     p(x) = n! Π p(xᵢ) for x₁ < ... < xₙ; what cutpoints and the means of a mixture need, whose

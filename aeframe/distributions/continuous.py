@@ -10,12 +10,11 @@ import aesara.tensor as at
 import aesara.tensor.random.basic as aer
 import numpy as np
 from aesara.graph.basic import Variable
-from aesara.graph.type import Type
-from aesara.tensor.type import TensorType
 
 from aeframe.core.errors import ArgumentError
 from aeframe.core.supports import Positive, Real, Support
 from aeframe.distributions.base import ABOVE_0, FINITE, Distribution, Domain
+from aeframe.distributions.cdf import log_normal_cdf
 from aeframe.distributions.density import LOG_2PI
 from aeframe.distributions.draws import Drawn, DrawOp, Family, Size, standard
 
@@ -124,17 +123,6 @@ class StudentT(Distribution):
     }
 
 
-def log_normal_cdf(z: Variable) -> Variable:
-    """Log Φ(z), exact in both tails."""
-    far = z < -1.0
-    low, high = at.switch(far, z, -1.0), at.switch(far, 0.0, z)
-    return at.switch(
-        far,
-        at.log(at.erfcx(-low * np.sqrt(0.5)) / 2) - low**2 / 2,
-        at.log1p(-at.erfc(high * np.sqrt(0.5)) / 2),
-    )
-
-
 class SkewNormalOp(DrawOp):
     """``(rng, location, scale, skew)``: location + scale (δ |z₀| + √(1 − δ²) z₁)."""
 
@@ -178,11 +166,6 @@ class SkewNormal(Distribution):
 
 class FlatOp(DrawOp):
     """``(rng, low)``: density 1 above ``low``; nothing can be drawn."""
-
-    def out_types(self, *inputs: Variable) -> Sequence[Type]:
-        """Without the body, which refuses."""
-        rng, low = inputs
-        return rng.type, TensorType("float64", low.type.shape if self.shape is None else self.shape)
 
     def body(self, *inputs: Variable) -> NoReturn:
         """Refuse: who asks wants to draw."""

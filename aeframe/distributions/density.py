@@ -52,6 +52,11 @@ def log_sum_exp(x: Variable) -> Variable:
     return at.log(at.exp(x - top).sum(axis=-1)) + top[..., 0]
 
 
+def log_probability(p: Variable) -> Variable:
+    """Log p; −∞ for what is none, as outside of a support further up."""
+    return at.log(at.maximum(p, 0.0))
+
+
 def rayleigh(value: Variable, scale: Variable) -> Variable:
     """x/s² exp(−x²/2s²)."""
     x = at.switch(value > 0, value, 1.0)
@@ -125,7 +130,7 @@ def von_mises(value: Variable, mean: Variable, concentration: Variable) -> Varia
 
 def categorical(value: Variable, p: Variable) -> Variable:
     """Log pₖ."""
-    return at.log(picked(p, value)) - at.log(p.sum(axis=-1))
+    return log_probability(picked(p, value)) - at.log(p.sum(axis=-1))
 
 
 def picked(numbers: Variable, value: Variable) -> Variable:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Apply, Constant, Variable
+from aesara.graph.type import Type
 from aesara.tensor.random.op import RandomVariable
 from aesara.tensor.type import TensorType, all_dtypes
 from aesara.tensor.var import TensorConstant
@@ -32,14 +33,14 @@ class DrawOp(TypedOp):
     Attributes
     ----------
     ndim_supp, ndims_params, dtype
-        As in Aesara: the dimensions of one draw and of the parameters of one draw (by default
-        none), and the dtype of draws.
+        As in Aesara: the dimensions of one draw and of the parameters of one draw (0 where
+        nothing is said), and the dtype of draws.
     shape
         Of the draw with all batch axes; ``None``: the one that the parameters have together.
     """
 
     __props__: tuple[str, ...] = ("shape",)
-    ndim_supp: ClassVar[int] = 0
+    ndim_supp: int = 0
     ndims_params: Sequence[int] = ()
     dtype: str = "float64"
     default_output = 1
@@ -63,12 +64,23 @@ class DrawOp(TypedOp):
         """
         raise NotImplementedError(f"{type(self).__name__} has no density")
 
-    def body(self, *inputs: Variable) -> Drawn:
+    def out_types(self, *inputs: Variable) -> Sequence[Type] | None:
+        """From the shape: a Model that only asks for densities builds no body."""
+        if self.shape is None:
+            return None
+        return inputs[0].type, TensorType(self.dtype, self.shape)
+
+    def body(self, *inputs: Variable) -> Sequence[Variable]:
         """The draw."""
         rng, *parameters = inputs
-        shape = self.shape if self.shape is not None else at.broadcast_shape(*parameters)
+        ndims = parameter_ndims(self, len(parameters))
+        ones = [p[(..., *(0,) * n)] if n else p for p, n in zip(parameters, ndims, strict=True)]
+        shape = self.shape if self.shape is not None else at.broadcast_shape(*ones)
         advanced, draw = self.sample(rng, shape, *parameters)
-        return advanced, draw if draw.type.dtype == self.dtype else draw.astype(self.dtype)
+        draw = draw if draw.type.dtype == self.dtype else draw.astype(self.dtype)
+        if self.shape is not None and draw.type.shape != self.shape:
+            draw = at.specify_shape(draw, self.shape)
+        return advanced, draw
 
     @property
     def name(self) -> str:
@@ -80,8 +92,9 @@ Family: TypeAlias = "RandomVariable | DrawOp"
 
 
 def parameter_ndims(family: Family, n: int) -> Sequence[int]:
-    """The dimensions that each of ``n`` parameters has for one draw."""
-    return tuple(family.ndims_params) or (0,) * n
+    """The dimensions that each of ``n`` parameters has for one draw: 0 if nothing is said."""
+    said = tuple(family.ndims_params)
+    return (*said, *(0,) * (n - len(said)))
 
 
 def parts(draw: Variable) -> tuple[Family, list[Variable]] | None:

@@ -16,10 +16,18 @@ from aesara.tensor.slinalg import Cholesky, solve_triangular
 from aeframe.core.errors import ArgumentError, DataError
 from aeframe.core.ops import require_ndim, require_size
 from aeframe.core.supports import CorrelationCholesky, Integers, Real, Simplex, Support
-from aeframe.distributions.base import ABOVE_0, COUNT, FINITE, Distribution, Domain, require_one
+from aeframe.distributions.base import (
+    ABOVE_0,
+    COUNT,
+    FINITE,
+    PROBABILITY,
+    Distribution,
+    Domain,
+    require_one,
+)
 from aeframe.distributions.continuous import NORMAL
 from aeframe.distributions.density import LOG_2PI, inside
-from aeframe.distributions.discrete import PROBABILITY, require_simplex, vector_size
+from aeframe.distributions.discrete import require_simplex, vector_size
 from aeframe.distributions.draws import Drawn, DrawOp, Family, Shape, Size, standard
 
 DIRICHLET = aer.DirichletRV(dtype="float64")
@@ -240,7 +248,7 @@ class LKJCholeskyOp(DrawOp):
         support = CorrelationCholesky()
         _, columns = np.tril_indices(self.n, -1)
         b = at.shape_padright(parameters[0]) + (self.n - 2 - columns) / 2
-        free = support.free_shape(tuple(shape))  # type: ignore[arg-type]
+        free = support.free_shape(tuple(shape))
         rng, drawn = standard(aer.BetaRV(dtype="float64"), rng, free, b, b)
         return rng, support.forward(at.arctanh(2 * drawn - 1))
 

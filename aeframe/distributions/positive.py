@@ -13,6 +13,7 @@ from aesara.graph.basic import Variable
 
 from aeframe.core.supports import Bounded, Interval, Positive, Support
 from aeframe.distributions.base import ABOVE_0, FINITE, Distribution, Domain, as_parameter, is_known
+from aeframe.distributions.cdf import CUMULATIVE, by_hazard
 from aeframe.distributions.density import inside
 from aeframe.distributions.draws import Drawn, DrawOp, Family, Size, standard
 
@@ -286,3 +287,9 @@ class Pareto(Distribution):
 def inverse_of(value: Any) -> Any:
     """``1 / value``, a number's as a number."""
     return 1.0 / (value if isinstance(value, Variable) else np.asarray(value, dtype="float64"))
+
+
+CUMULATIVE |= {
+    WeibullOp: by_hazard(lambda x, k, s: (x / s) ** k, lambda h, k, s: s * h ** (1 / k)),
+    ParetoOp: by_hazard(lambda x, a, s: a * at.log(x / s), lambda h, a, s: s * at.exp(h / a)),
+}

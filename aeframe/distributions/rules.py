@@ -26,7 +26,7 @@ from aeframe.core.errors import DensityError
 from aeframe.core.expand import expand
 from aeframe.core.grad import float_literals_like
 from aeframe.core.graph import Graph, leaves, replay
-from aeframe.core import IntermediateOp
+from aeframe.core.intermediate import IntermediateOp
 from aeframe.core.ops import as_variable
 from aeframe.core.shapes import evaluate, is_tensor, narrow
 from aeframe.distributions.density import LeafDensityOp, inside, log_sum_exp, without_checks

@@ -11,6 +11,12 @@ from aeframe.infer.maximum import MAP, PointPosterior
 from aeframe.infer.nuts import NUTS
 from aeframe.infer.posterior import Inference, Posterior
 from aeframe.infer.sampled import SampledPosterior
+from aeframe.infer.variational import (
+    FullRank,
+    MeanField,
+    StructuredVI,
+    VariationalPosterior,
+)
 
 __all__ = [
     "MAP",
@@ -21,15 +27,19 @@ __all__ = [
     "Enumeration",
     "Exact",
     "ExactPosterior",
+    "FullRank",
     "Gibbs",
     "GibbsPosterior",
     "Inference",
     "Laplace",
     "LaplacePosterior",
+    "MeanField",
     "PointPosterior",
     "Posterior",
     "SampledPosterior",
     "Start",
+    "StructuredVI",
+    "VariationalPosterior",
     "choose",
     "fit",
 ]

@@ -78,16 +78,23 @@ def arviz() -> ModuleType:
     return arviz
 
 
+def _entries(values: NDArray[Any]) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
+    """Place and chains of each entry of a site."""
+    flat = values.reshape(*values.shape[:2], -1)
+    for i, index in enumerate(np.ndindex(values.shape[2:])):
+        yield index, flat[:, :, i]
+
+
 def diagnose_chains(
     chains: Mapping[str, NDArray[Any]], stats: Mapping[str, NDArray[Any]], layout: Layout
 ) -> Iterator[Check]:
     """The checks of Markov chains, site → (chain, draw, ...); of ``stats`` those it has."""
     # what never moves (the diagonal of a correlation matrix) has nothing to converge to
     moving = {
-        layout.entry(site, index): values[(..., *index)]
+        layout.entry(site, index): entry
         for site, values in chains.items()
-        for index in np.ndindex(values.shape[2:])
-        if np.ptp(values[(..., *index)]) != 0
+        for index, entry in _entries(values)
+        if np.ptp(entry) != 0
     }
     if moving:
         yield from _convergence(moving)
@@ -139,7 +146,8 @@ def _worst(found: Mapping[str, float], sign: int) -> tuple[float, str]:
 
 
 def _check_energy(energy: NDArray[np.float64]) -> Check:
-    value = float(np.min(arviz().bfmi(energy)))
+    with np.errstate(invalid="ignore"):  # energies that are all equal: a chain that is stuck
+        value = float(np.min(arviz().bfmi(energy)))
     return Check(
         "E-BFMI",
         value,

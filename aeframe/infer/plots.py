@@ -24,7 +24,11 @@ def _draw(kind: str, data: Any, **options: Any) -> Any:
     """ArviZ's plot of that kind; it uses what Matplotlib has deprecated."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        axes = getattr(arviz(), f"plot_{kind}")(data, **options)
+        return getattr(arviz(), f"plot_{kind}")(data, **options)
+
+
+def _apart(axes: Any) -> Any:
+    """Panels that do not run into each other."""
     np.ravel(axes)[0].figure.tight_layout()
     return axes
 
@@ -32,12 +36,12 @@ def _draw(kind: str, data: Any, **options: Any) -> Any:
 def plot_trace(posterior: Posterior, sites: Sequence[str] | None) -> Any:
     """Densities and traces, one row for each site."""
     data = _chosen(posterior, sites)
-    return _draw("trace", _with_stats(posterior, data), combined=False, compact=True)
+    return _apart(_draw("trace", _with_stats(posterior, data), combined=False, compact=True))
 
 
 def plot_ranks(posterior: Posterior, sites: Sequence[str] | None) -> Any:
     """Rank plots, one panel for each entry."""
-    return _draw("rank", _few(_chosen(posterior, sites), PANELS))
+    return _apart(_draw("rank", _few(_chosen(posterior, sites), PANELS)))
 
 
 def plot_pairs(posterior: Posterior, sites: Sequence[str] | None) -> Any:

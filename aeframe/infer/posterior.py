@@ -16,7 +16,7 @@ from aeframe.core.module import is_array
 from aeframe.core.shapes import shape_text
 from aeframe.core.structure import Structure
 from aeframe.core.summary import render
-from aeframe.infer.diagnosis import Diagnosis
+from aeframe.infer.diagnosis import Check, Diagnosis
 from aeframe.infer.groups import inference_data
 from aeframe.infer.layout import Layout, layout
 from aeframe.infer.plots import plot_pairs, plot_predictive, plot_ranks, plot_trace
@@ -140,7 +140,7 @@ class Posterior(Structure):
         """Site → statistic (mean, sd, 5%, 95%, ...) → array of the site's shape."""
         return statistics(self.sampled(), chains=False)
 
-    def checks(self) -> Iterable[Any]:
+    def checks(self) -> Iterable[Check]:
         """What :meth:`diagnose` shows: by default nothing, as for independent draws."""
         return ()
 

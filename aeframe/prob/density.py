@@ -1,8 +1,9 @@
-"""The log joint density of a lowered Model, site by site, through AePPL.
+"""The log joint density of a lowered Model, site by site.
 
 Every site's parents get their values first; what is then left of a site's draw is one random
-variable (or a transform of one), and its density is a single question to AePPL. The cost is
-linear in the number of sites, and cells stay the cells they are.
+variable, whose formula is its density, or an expression of some, whose density rules find
+(:mod:`aeframe.distributions.rules`). The cost is linear in the number of sites, and cells stay
+the cells they are.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from aesara.graph.basic import Apply, Variable
 from aesara.tensor.random.type import RandomType
 
 from aeframe.core.errors import DensityError, UnknownNameError
-from aeframe.core.expand import expand
 from aeframe.core.graph import Graph, leaves, replay, toposort
-from aeframe.distributions.density import LeafDensityOp, without_checks
+from aeframe.distributions.density import LeafDensityOp
 from aeframe.distributions.draws import Family, parts
+from aeframe.distributions.rules import density_of_expression
 from aeframe.prob.sites import ObserveOp, find_site, sites_of
 
 
@@ -104,31 +105,18 @@ def _direct(node: Apply, op: Family, arguments: list[Variable], value: Variable)
 
 
 def _derived(node: Apply, draw: Variable, value: Variable) -> Variable:
-    """The density of a draw that is a transform of a random variable.
-
-    AePPL copies the leaves it sees, so stand-ins take the place of cells, and it sees plain
-    Aesara only, so typed Ops are expanded.
-    """
-    from aeppl.joint_logprob import DensityNotFound, conditional_logprob
-
-    stand_ins = {v: v.type(name=v.name) for v in leaves([draw])}
-    (bare,) = replay([draw], stand_ins)
-    plain = expand(Graph((), (bare,))).outputs[0]
-    seen = value.type(name=value.name)
+    """The density of a draw that is an expression of random variables."""
     try:
-        found, _ = conditional_logprob(realized={plain: seen})
-    except (DensityNotFound, NotImplementedError, ValueError) as error:
-        raise _no_density(node, str(getattr(draw.owner, "op", draw))) from error
-    back = {new: old for old, new in stand_ins.items()}
-    (factor,) = replay([found[plain]], {**back, seen: value}, without_checks)
-    return factor
+        return density_of_expression(draw, value)
+    except DensityError as error:
+        raise _no_density(node, error.got) from error
 
 
-def _no_density(node: Apply, got: str) -> DensityError:
+def _no_density(node: Apply, got: object) -> DensityError:
     return DensityError(
         f"no log density could be found for {node.op.name!r}",
         path=node.op.name,
-        expected="a distribution, or an affine, exponential, ... transform of one",
+        expected="a distribution, or an invertible map of one",
         got=got,
         fix="sample the random variable itself and make the transform a "
         "`self.deterministic(...)` site",

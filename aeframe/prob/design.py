@@ -33,6 +33,8 @@ class Design:
         Of each column; a constant column has sd 1.
     groups
         Group-level term → the labels of its effects.
+    plates
+        Group-level term → the name of their dimension.
     group_scale
         Group-level term → 1 / sd of what its effects multiply.
     """
@@ -73,10 +75,13 @@ class Design:
         self.sd = np.where(sd > 0, sd, 1.0)
         self.groups: dict[str, list[str]] = {}
         self.group_scale: dict[str, float] = {}
+        self.plates: dict[str, str] = {}
         for name, term in ({} if made.group is None else made.group.terms).items():
             self.groups[name] = [re.sub(r"^.*\|.*?\[(.*)\]$", r"\1", k) for k in term.labels]
+            self.plates[name] = str(term.factor.name)
             if len(set(self.groups[name])) < len(self.groups[name]):
                 self.groups[name] = [str(k) for k in term.labels]
+                self.plates[name] = f"{name} effect"
             part = made.group.design_matrix.tocsr()[:, made.group.slices[name]]
             self.group_scale[name] = 1.0 / (np.asarray(part.sum(axis=1)).std() or 1.0)
 

@@ -44,7 +44,14 @@ class GraphModel(Model):
         _require_graph(self._sites, self._inputs)
 
     def __call__(self, *data: Variable) -> dict[str, Variable]:
-        """The sites, each after those it needs."""
+        """The sites, each after those it needs; without data, on the graph's own symbols."""
+        data = data or self._inputs
+        if len(data) != len(self._inputs):
+            raise StateError(
+                "the graph was not given the data that it takes",
+                expected=f"{len(self._inputs)} arguments",
+                got=str(len(data)),
+            )
         names: dict[Variable, str] = {v: k for k, v in self._sites.items()}
         for node in toposort(self._sites.values()):
             if isinstance(node.op, RandomVariable) and node.outputs[1].name:

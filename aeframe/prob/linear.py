@@ -190,7 +190,7 @@ class LinearModel(Model):
         self, name: str, levels: Sequence[str], scale: float, columns: tuple[int, ...]
     ) -> Variable:
         """Group-level effects, not centred: ``sd · offset``; ``sd ~ HalfNormal(2.5 scale)``."""
-        dim = self.plate(name, levels)
+        dim = self.plate(self.design.plates[name], levels)
         sd = self.sample(f"{name} sd", HalfNormal(2.5 * scale))
         dims = (dim, *["class"] * len(columns))
         shape = (len(levels), *columns)

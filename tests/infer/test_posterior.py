@@ -226,7 +226,7 @@ def test_columns_only_where_they_mean_something():
 
 
 def test_files_hold_a_posterior_and_no_code(tmp_path):
-    posterior = sampled(energy=np.ones((4, 200)))
+    posterior = sampled(energy=np.random.default_rng(4).normal(size=(4, 200)))
     path = tmp_path / "schools.posterior"
     posterior.save(path)
     with safe_open(path, framework="numpy") as file:

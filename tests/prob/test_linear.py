@@ -29,9 +29,7 @@ FRAME["over"] = RNG.negative_binomial(3, 3 / (3 + np.exp(ETA)))
 FRAME["positive"] = RNG.gamma(4, np.exp(ETA) / 4)
 FRAME["share"] = np.clip(RNG.beta(10 * P, 10 * (1 - P)), 1e-6, 1 - 1e-6)
 LOGITS = np.c_[np.zeros(N), ETA, -ETA]
-FRAME["label"] = [
-    "abc"[RNG.choice(3, p=np.exp(row) / np.exp(row).sum())] for row in LOGITS
-]
+FRAME["label"] = ["abc"[RNG.choice(3, p=np.exp(row) / np.exp(row).sum())] for row in LOGITS]
 LATENT = ETA - 0.5 + RNG.logistic(size=N)
 FRAME["rank"] = np.digitize(LATENT, [-1.0, 0.5])
 SLOPES = np.array([0.8, -1.0])
@@ -77,7 +75,7 @@ def test_families_find_what_simulated_them(formula, family, slopes):
     found, sd = posterior.values["coefficients"], posterior.sd("coefficients")
     assert found.shape == slopes.shape
     assert np.all(np.abs(found - slopes) < 3.5 * sd)
-    assert np.all(sd < 0.6)
+    assert np.all(sd < 0.7)
 
 
 def test_group_effects_shrink_and_are_named():
@@ -85,7 +83,8 @@ def test_group_effects_shrink_and_are_named():
     posterior = model.fit(inference=Laplace(restarts=1))
     found = posterior.values["1|group"] - posterior.values["1|group"].mean()
     np.testing.assert_allclose(found, EFFECT - EFFECT.mean(), atol=0.25)
-    assert posterior.layout.coords["1|group"].tolist() == [f"g{i}" for i in range(6)]
+    assert posterior.layout.dims["1|group"] == ("group",)
+    assert posterior.layout.coords["group"].tolist() == [f"g{i}" for i in range(6)]
     assert posterior.layout.dims["coefficients"] == ("term",)
 
 

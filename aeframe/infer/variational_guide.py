@@ -1,0 +1,396 @@
+"""The guide of a Model: the pass that gives every free site a draw that is learned.
+
+Each free site's prior is put in a family by the rules. Where h maps real numbers onto the set that
+a parameter of the family lies in, that parameter becomes
+
+    h(λ·h⁻¹(θ(parents)) + (1 − λ)·h⁻¹(α)),  element by element,
+
+with θ the prior's parameter on the guide's own draws of the parents, λ = sigmoid(l) from ½, and α
+from θ (Ambrogioni et al. 2021, eq. 5). Locations are blended linearly, as in TensorFlow
+Probability, and scales geometrically: σ = θ^λ α^(1 − λ). A linear blend of scales is never below
+(1 − λ)·α, so that in a hierarchy the draws could not follow a scale of theirs that is near 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import aesara.tensor as at
+import numpy as np
+from aesara.graph.basic import Apply, Variable
+
+from aeframe.core.errors import ArgumentError
+from aeframe.core.graph import Graph, replay
+from aeframe.core.supports import Support
+from aeframe.gp.linalg import TriangularSolveOp
+from aeframe.infer.variational_families import Family
+from aeframe.infer.variational_parts import PartsOp, Shapes, WholeOp
+from aeframe.infer.variational_rules import BlendOp, OwnOp
+from aeframe.prob.density import realize
+from aeframe.prob.sites import SiteOp, rewrite_sites, tell
+from aeframe.prob.unconstrain import static_sites
+from aeframe.rewrites import Pass, Report, Rule, Step, find_rule
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A parameter of one site's family that the guide learns, and its places in the vector.
+
+    Attributes
+    ----------
+    site, index
+        Whose it is, and its number among the parameters of the family.
+    support, shape
+        The set it lies in, and its shape.
+    own
+        Which part of the vector α is.
+    weight
+        Which part λ is, ``None`` where it has none.
+    """
+
+    site: str
+    index: int
+    support: Support
+    shape: tuple[int, ...]
+    own: int
+    weight: int | None
+
+    def value(self, theta: Variable, parts: Sequence[Variable]) -> Variable:
+        """The blend of θ and α, or α alone."""
+        alpha = parts[self.own]
+        if self.weight is not None:
+            weight = at.sigmoid(parts[self.weight])
+            alpha = weight * self.support.inverse(theta, xp=at) + (1.0 - weight) * alpha
+        return self.support.forward(alpha)
+
+    def start(self, theta: Variable) -> Variable:
+        """The part of the vector at which α is θ."""
+        spread = theta if theta.type.shape == self.shape else at.alloc(theta, *self.shape)
+        return self.support.inverse(spread, xp=at)
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """One site of the guide: the rules that made it, its family and where its noise lies."""
+
+    node: Apply
+    rules: tuple[str, str]
+    family: Family
+    parameters: tuple[Variable, ...]
+    learned: tuple[Learned | None, ...]
+    shape: tuple[int, ...]
+    noise: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers it is drawn of."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A guide, symbolically.
+
+    Attributes
+    ----------
+    inputs
+        The data.
+    noise, vector
+        Standard normal noise, and all that the guide learns: two vectors.
+    held
+        The vector again, where the density of a draw is evaluated but not learned through: the
+        gradient of −log q by it has mean 0 (Roeder, Wu and Duvenaud 2017).
+    values
+        Free site → the guide's draw.
+    log_q
+        The log density of the draw, by ``held``.
+    score
+        The log density of its discrete part, by ``vector``; ``None`` where there is none.
+    given, log_prob
+        Inputs for a value of each free site, and the guide's log density there, by ``vector``.
+    start
+        The vector to start from, of noise and data.
+    center
+        The noise at which all draws are medians.
+    conditionals
+        What was made of each site, by name.
+    shapes
+        Of the parts of the vector.
+    """
+
+    inputs: tuple[Variable, ...]
+    noise: Variable
+    vector: Variable
+    held: Variable
+    values: Mapping[str, Variable]
+    log_q: Variable
+    score: Variable | None
+    given: tuple[Variable, ...]
+    log_prob: Variable
+    start: Variable
+    center: np.ndarray
+    conditionals: Mapping[str, Conditional]
+    shapes: Shapes
+
+    @property
+    def size(self) -> int:
+        """How many numbers the guide learns."""
+        return int(self.vector.type.shape[0])
+
+
+class ToGuide(Pass):
+    """Replace the free sites of a lowered Model by draws of a guide.
+
+    The graph that it returns has two more inputs in front: noise, and the vector to learn.
+
+    Parameters
+    ----------
+    rules
+        Substitutions and surrogates, or their names; the first that matches is taken.
+    """
+
+    def __init__(self, rules: Sequence[Rule | str]) -> None:
+        self.rules = tuple(r if isinstance(r, str) else r.name for r in rules)
+
+    def __call__(self, graph: Graph) -> tuple[Graph, Report]:
+        """Rewrite the free sites."""
+        guide = self.guide(graph)
+        makers = {
+            c.node: lambda node, c=c: SiteOp(c.node.op.name, "do", c.node.op.support)(
+                guide.values[c.node.op.name]
+            )
+            for c in guide.conditionals.values()
+        }
+        steps = [
+            Step(", ".join(c.rules), name, tell(c.node), str(c.family))
+            for name, c in guide.conditionals.items()
+        ]
+        made = rewrite_sites(graph, makers)
+        inputs = (guide.noise, guide.vector, *graph.inputs)
+        return Graph(inputs, made.outputs, made.updates, made.names), Report("guide", tuple(steps))
+
+    def guide(self, graph: Graph) -> Guide:
+        """The guide itself.
+
+        Raises
+        ------
+        ArgumentError
+            When nothing is free, or no rule fits a site.
+        """
+        nodes = static_sites(graph)
+        if not nodes:
+            raise ArgumentError(
+                "there is nothing to infer: all sites are observed",
+                fix="use `model.log_prob({}, ...)` for the log joint",
+            )
+        places = _Places()
+        rules = [find_rule(name) for name in self.rules]
+        conditionals = {
+            name: places.add(node, *_family(node, rules)) for name, node in nodes.items()
+        }
+        joint = sum(c.size for c in conditionals.values() if c.family.joint)
+        mixing = places.take((joint, joint)) if joint else None
+        shapes = tuple(places.shapes)
+        size = sum(int(np.prod(s, dtype=np.int64)) for s in shapes)
+        sizes = {"noise": sum(c.size for c in conditionals.values()), "guide": size, "held": size}
+        noise, vector, held = (at.TensorType("float64", (n,))(name=k) for k, n in sizes.items())
+        learned, fixed = (PartsOp(shapes).make_node(v).outputs for v in (vector, held))
+        first, drawn = (_Draws(conditionals) for _ in range(2))
+        first.draw(graph, noise, None, None)
+        drawn.draw(graph, noise, learned, mixing)
+        given = _Draws(conditionals)
+        values = given.take(graph)
+        discrete = any(c.family.discrete for c in conditionals.values())
+        starts = [at.zeros(s, dtype="float64") for s in shapes]
+        for each, theta in first.thetas:
+            starts[each.own] = each.start(theta)
+        center = np.concatenate([np.full(c.size, c.family.center) for c in conditionals.values()])
+        return Guide(
+            tuple(graph.inputs),
+            noise,
+            vector,
+            held,
+            drawn.values,
+            drawn.log_density(fixed, mixing),
+            drawn.log_density(learned, None, discrete=True) if discrete else None,
+            values,
+            given.log_density(learned, mixing),
+            WholeOp(shapes)(*starts),
+            center,
+            conditionals,
+            shapes,
+        )
+
+
+def _family(node: Apply, rules: Sequence[Rule]) -> tuple[tuple[str, str], Variable]:
+    """The names of the rules that fit a site, and its family on its parameters."""
+    for first in rules:
+        (found,) = first.apply(node) or [None]
+        owner = getattr(found, "owner", None)
+        if owner is None or not isinstance(owner.op, Family):
+            continue
+        if owner.op.discrete != node.op.support.discrete:
+            continue
+        for second in rules:
+            (made,) = second.apply(owner) or [None]
+            if made is not None:
+                return (first.name, second.name), made
+        raise _no_rule(node, f"a surrogate of {owner.op}")
+    raise _no_rule(node, "a substitution for its distribution")
+
+
+def _no_rule(node: Apply, wanted: str) -> ArgumentError:
+    name, discrete = node.op.name, node.op.support.discrete
+    return ArgumentError(
+        f"no rule makes a guide of {name!r}",
+        path=name,
+        expected=wanted,
+        got=tell(node) + (", which is discrete" if discrete else ""),
+        fix="observe it, or sum it out (a Mixture, a HiddenMarkov); ae.StructuredVI() has guides "
+        "of Bernoulli and Categorical sites"
+        if discrete
+        else "add a rule: StructuredVI(rules=(Definition(name, prior(TheRV, 'a', 'b'), "
+        "term(NormalFamily)(Var('a'), Var('b'))), *ASVI)), see aeframe.infer.variational_rules",
+    )
+
+
+class _Places:
+    """The parts of noise and of what is learned, site after site."""
+
+    def __init__(self) -> None:
+        self.noise = 0
+        self.shapes: list[tuple[int, ...]] = []
+
+    def take(self, shape: tuple[int, ...]) -> int:
+        """The next part of the vector."""
+        self.shapes.append(shape)
+        return len(self.shapes) - 1
+
+    def add(self, node: Apply, rules: tuple[str, str], made: Variable) -> Conditional:
+        """The conditional of a site, with places for what it learns."""
+        family, support = made.owner.op, node.op.support
+        shape = tuple(node.outputs[0].type.shape)
+        shape = shape if family.discrete else support.free_shape(shape)
+        parameters: list[Variable] = []
+        learned: list[Learned | None] = []
+        for i, (marked, of) in enumerate(zip(made.owner.inputs, family.supports, strict=True)):
+            marker = getattr(marked.owner, "op", None)
+            if of is None or not isinstance(marker, BlendOp | OwnOp):
+                theta = marked.owner.inputs[0] if isinstance(marker, BlendOp | OwnOp) else marked
+                parameters.append(theta)
+                learned.append(None)
+                continue
+            (theta,) = marked.owner.inputs
+            own_shape = family.parameter_shape(i, shape, theta.type.shape)
+            own = self.take(of.free_shape(own_shape))
+            weight = self.take(own_shape) if isinstance(marker, BlendOp) else None
+            parameters.append(theta)
+            learned.append(Learned(node.op.name, i, of, own_shape, own, weight))
+        self.noise += 1
+        both = tuple(parameters), tuple(learned)
+        return Conditional(node, rules, family, *both, shape, self.noise - 1)
+
+
+class _Draws:
+    """Values of the free sites, each on those of its parents, and the guide's density there."""
+
+    def __init__(self, conditionals: Mapping[str, Conditional]) -> None:
+        self.conditionals = conditionals
+        self.values: dict[str, Variable] = {}
+        self.free: dict[str, Variable] = {}
+        self.parameters: dict[str, list[Variable]] = {}
+        self.ends: dict[str, list[Variable]] = {}
+        self.thetas: list[tuple[Learned, Variable]] = []
+
+    def draw(
+        self,
+        graph: Graph,
+        noise: Variable,
+        learned: Sequence[Variable] | None,
+        mixing: int | None,
+    ) -> None:
+        """The guide's draws; without what is ``learned``, parameters are the prior's."""
+        if learned is not None and mixing is not None:
+            noise = _mixed(self.conditionals, noise, learned[mixing])
+        shapes = tuple(c.shape for c in self.conditionals.values())
+        parts = PartsOp(shapes).make_node(noise).outputs
+        realized = realize(graph, {})
+        for name, c in self.conditionals.items():
+            self._given(name, c, realized)
+            thetas = self.parameters[name]
+            used = thetas if learned is None else parameters_at(c, thetas, learned)
+            self.free[name] = c.family.draw(parts[c.noise], *used)
+            value = self.free[name]
+            if not c.family.discrete:
+                value = c.node.op.support.forward(value, *self.ends[name])
+            site = c.node.outputs[0]
+            dtype = site.type.dtype
+            self.values[name] = value if value.type.dtype == dtype else value.astype(dtype)
+            realized[site] = self.values[name]
+
+    def take(self, graph: Graph) -> tuple[Variable, ...]:
+        """Values that are given: one input for each site."""
+        sites = {name: c.node.outputs[0] for name, c in self.conditionals.items()}
+        self.values = {name: site.type(name=name) for name, site in sites.items()}
+        realized = realize(graph, self.values)
+        for name, c in self.conditionals.items():
+            self._given(name, c, realized)
+            self.free[name] = self.values[name]
+            if not c.family.discrete:
+                support = c.node.op.support
+                self.free[name] = support.inverse(self.values[name], *self.ends[name], xp=at)
+        return tuple(self.values.values())
+
+    def _given(self, name: str, c: Conditional, realized: Mapping[Variable, Variable]) -> None:
+        """What the prior says of a site, given its parents."""
+        n = len(c.parameters)
+        found = replay([*c.parameters, *c.node.inputs[1:]], realized)
+        self.parameters[name], self.ends[name] = found[:n], found[n:]
+        self.thetas += [(k, t) for k, t in zip(c.learned, found[:n], strict=True) if k]
+
+    def log_density(
+        self, learned: Sequence[Variable], mixing: int | None, discrete: bool = False
+    ) -> Variable:
+        """The log density of all values, or of the ``discrete`` ones alone."""
+        terms, standard = [], []
+        for name, c in self.conditionals.items():
+            if discrete and not c.family.discrete:
+                continue
+            used, value = parameters_at(c, self.parameters[name], learned), self.free[name]
+            if c.family.joint:
+                location, scale = used
+                standard.append(at.flatten((value - location) / scale))
+                terms.append(-at.log(scale).sum())
+            else:
+                terms.append(c.family.log_density(value, *used))
+            if not c.family.discrete:
+                terms.append(-c.node.op.support.log_jacobian(value, *self.ends[name]))
+        if standard:
+            assert mixing is not None
+            z = TriangularSolveOp()(_triangle(learned[mixing]), at.concatenate(standard))
+            terms.append((-0.5 * at.square(z) - 0.5 * float(np.log(2.0 * np.pi))).sum())
+        return at.stack(terms).sum()
+
+
+def parameters_at(
+    c: Conditional, thetas: Sequence[Variable], parts: Sequence[Variable]
+) -> list[Variable]:
+    """The parameters of a site's family, where the prior's are ``thetas``."""
+    return [t if k is None else k.value(t, parts) for k, t in zip(c.learned, thetas, strict=True)]
+
+
+def _triangle(matrix: Variable) -> Variable:
+    """I + the part of the matrix below its diagonal."""
+    n = matrix.type.shape[0]
+    assert n is not None
+    return at.constant(np.eye(n)) + matrix * at.constant(np.tril(np.ones((n, n)), -1))
+
+
+def _mixed(conditionals: Mapping[str, Conditional], noise: Variable, matrix: Variable) -> Variable:
+    """The noise, that of joint families mixed by the triangle."""
+    joint = np.concatenate([np.full(c.size, c.family.joint) for c in conditionals.values()])
+    (index,) = np.nonzero(joint)
+    if joint.all():
+        return at.dot(_triangle(matrix), noise)
+    return at.set_subtensor(noise[index], at.dot(_triangle(matrix), noise[index]))
