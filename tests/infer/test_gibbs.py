@@ -53,14 +53,14 @@ def schools(self):
     self.sample("y", Normal(theta, [15.0, 10, 16, 11, 9, 11, 10, 18]))
 
 
-@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("backend", ["jax", pytest.param("c", marks=pytest.mark.slow)])
 def test_eight_schools_by_quadrature(backend):
     y, sigma = (
         np.array([28.0, 8, -3, 7, -1, 1, 18, 12]),
         np.array([15.0, 10, 16, 11, 9, 11, 10, 18]),
     )
     with ae.Backend(backend):
-        draws = 6000 if backend == "jax" else 2000
+        draws = 4000 if backend == "jax" else 2000
         posterior = fit(schools, y=y, inference=Gibbs(chains=2, draws=draws, warmup=500))
     # given τ all is normal: integrate over τ on a grid
     tau = np.linspace(0.005, 80, 8000)
