@@ -185,6 +185,7 @@ class Mixture(Combined):
     components
         K distributions, or one whose arguments have a last axis of K entries.
 
+    >>> from aeframe.distributions import Normal
     >>> two = Mixture([0.5, 0.5], [Normal(-1.0, 1.0), Normal(1.0, 1.0)])
     >>> same = Mixture([0.5, 0.5], Normal([-1.0, 1.0], 1.0))
     >>> [round(float(m.log_density(0.0).eval()), 4) for m in (two, same)]
@@ -327,6 +328,7 @@ class Sorted(Combined):
     p(x) = n! Π p(xᵢ) for x₁ < ... < xₙ; what cutpoints and the means of a mixture need, whose
     order would else mean nothing.
 
+    >>> from aeframe.distributions import Normal
     >>> Sorted(Normal(0.0, 1.0), 3).support
     Ordered()
     """

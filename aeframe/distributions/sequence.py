@@ -271,7 +271,7 @@ class HiddenMarkovOp(ComponentsOp):
         return rng, at.concatenate([at.shape_padright(first), rest], axis=len(shape) - 1)
 
     def log_density(self, value: Variable, *parameters: Variable) -> Variable:
-        """Log Σ_states p(states) Π p(xₜ | stateₜ)."""
+        """The log of Σ_states p(states) Π p(xₜ | stateₜ)."""
         initial, transition, *inner = parameters
         scores = self.scores(value, inner)  # (..., T, K)
         first = log_probability(initial) + scores[..., 0, :]

@@ -10,9 +10,13 @@ from aeframe.core.cells import parameters
 from aeframe.core.errors import ArgumentError
 from aeframe.core.supports import Binary
 from aeframe.infer.enumeration import Enumeration
+from aeframe.infer.exact import Exact
+from aeframe.infer.gibbs import Gibbs
+from aeframe.infer.joint import joint
 from aeframe.infer.maximum import MAP
 from aeframe.infer.nuts import NUTS
 from aeframe.infer.posterior import Inference, Posterior
+from aeframe.infer.steps import choose_steps
 from aeframe.prob import Model
 from aeframe.prob.density import free_sites
 from aeframe.prob.programs import arguments, lowered
@@ -21,13 +25,16 @@ from aeframe.prob.programs import arguments, lowered
 def fit(model: Model, data: Sequence[Any], inference: Inference | None = None) -> Posterior:
     """The posterior of ``model`` on ``data``.
 
-    Without ``inference``: :class:`Enumeration` where it is exact, :class:`MAP` where parameters
-    are to be learned, else :class:`NUTS`; the result says why.
+    Without ``inference``: :class:`MAP` where parameters are to be learned, :class:`Enumeration` or
+    :class:`Exact` where they apply, :class:`Gibbs` where it has a step for every site or some are
+    discrete, else :class:`NUTS`; the result says why.
     """
     data = model.read(*data)
     if inference is None:
         chosen, why = choose(model, data)
-        return replace(chosen.run(model, data), why=why)
+        posterior = chosen.run(model, data)
+        told = posterior.why
+        return replace(posterior, why=why if told == "as asked" else f"{why} ({told})")
     if not isinstance(inference, Inference):
         raise ArgumentError(
             "fit takes an inference method",
@@ -39,13 +46,21 @@ def fit(model: Model, data: Sequence[Any], inference: Inference | None = None) -
 
 def choose(model: Model, data: Sequence[Any]) -> tuple[Inference, str]:
     """The method for a model, and the reason."""
-    graph = lowered(model, arguments(model, data).symbols())
+    given = arguments(model, data)
+    graph = lowered(model, given.symbols())
     free = free_sites(graph)
-    learned = [p for p in parameters(graph) if p.trainable]
-    binary = all(isinstance(n.op.support, Binary) for n in free.values())
-    if free and binary and not learned:
+    if any(p.trainable for p in parameters(graph)):
+        return MAP(), "chosen, as parameters are to be learned: the best values, no uncertainty"
+    if free and all(isinstance(n.op.support, Binary) for n in free.values()):
         return Enumeration(), "chosen, as every free site is 0 or 1: the answer is exact"
-    if learned:
-        why = "chosen, as parameters are to be learned: the best values, no uncertainty"
-        return MAP(), why
+    found = joint(model, given.symbols())
+    _, reasons = choose_steps(found)
+    if not reasons and found.nodes:
+        try:
+            Exact().run(model, data)
+        except ArgumentError:
+            return Gibbs(), "chosen, as every site can be drawn exactly given the others"
+        return Exact(), "chosen, as rules find the posterior itself"
+    if any(n.op.support.discrete for n in free.values()):
+        return Gibbs(), "chosen, as some sites are discrete"
     return NUTS(), "chosen, as every free site is continuous: draws from the whole posterior"

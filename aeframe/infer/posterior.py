@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -130,11 +131,14 @@ class Posterior(Structure):
         """Leave-one-out cross-validation, as ArviZ tells it: ``elpd_loo``, Pareto k.
 
         By Pareto-smoothed importance sampling (Vehtari, Gelman and Gabry 2017), of the entries of
-        the observed site.
+        the observed site; printed, it counts the entries whose k is too large to be trusted.
         """
-        from arviz import loo
+        data = self.inference_data()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from arviz import loo
 
-        return loo(self.inference_data(), pointwise=True)
+            return loo(data, pointwise=True)
 
     def statistics(self) -> dict[str, dict[str, NDArray[np.float64]]]:
         """Site → statistic (mean, sd, 5%, 95%, ...) → array of the site's shape."""

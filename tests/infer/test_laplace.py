@@ -102,3 +102,24 @@ class AtZero(Laplace):
         from aeframe.infer.climb import Start
 
         return lambda program, density, path: (np.zeros(2), (Start(0.0, 0, 0.0, True, ""),))
+
+
+class Globe(ae.Model):
+    """McElreath's globe: 6 of 9 tosses show water, a flat prior."""
+
+    def __call__(self):
+        p = self.sample("p", ae.Uniform(0, 1))
+        self.sample("water", ae.Binomial(9, p))
+
+
+def test_six_of_nine_on_the_scale_of_p():
+    """Without the Jacobian the delta method gives √(p (1 − p) / n); with it, mode 7 / 11."""
+    model = Globe().observe({"water": 6})
+    plain = model.fit(inference=Laplace(jacobian=False))
+    np.testing.assert_allclose(plain.values["p"], 2 / 3, rtol=1e-8)
+    np.testing.assert_allclose(plain.sd("p"), 0.157, atol=5e-4)
+    on_logit = model.fit(inference=Laplace())
+    np.testing.assert_allclose(on_logit.values["p"], 7 / 11, rtol=1e-8)
+    np.testing.assert_allclose(on_logit.sd("p"), np.sqrt(7 / 11 * 4 / 11 / 11), rtol=1e-8)
+    # Beta(7, 4) on the logit scale: the evidence is B(7, 4) C(9, 6) = 1 / 10
+    np.testing.assert_allclose(np.exp(on_logit.log_evidence), 0.1, rtol=0.06)

@@ -184,6 +184,7 @@ def test_the_schedule_is_as_long_as_the_run():
     assert not _schedule(0)[2].any()
 
 
+@pytest.mark.slow
 def test_all_chains_vectorized_are_the_chains_one_by_one(monkeypatch):
     """What an accelerator runs: one program for all chains."""
     alone = line().fit(X, inference=ae.NUTS(chains=2, draws=50, warmup=50))
