@@ -16,6 +16,7 @@ from aeframe.distributions import (
     Beta,
     Dirichlet,
     Distribution,
+    Exponential,
     Gamma,
     InverseGamma,
     MultivariateNormal,
@@ -29,6 +30,7 @@ Array = NDArray[np.float64]
 # family → the SciPy distribution of each entry
 _MARGINALS: dict[type, Callable[[Any], Any]] = {
     Gamma: lambda d: stats.gamma(d.shape, scale=1.0 / np.asarray(d.rate)),
+    Exponential: lambda d: stats.expon(scale=1.0 / np.asarray(d.rate)),
     InverseGamma: lambda d: stats.invgamma(d.shape, scale=d.scale),
     Beta: lambda d: stats.beta(d.alpha, d.beta),
     Normal: lambda d: stats.norm(d.mean, d.sd),

@@ -13,7 +13,8 @@ import aesara.tensor as at
 from aesara.graph.basic import Variable
 
 from aeframe.core.graph import leaves, replay
-from aeframe.distributions import Beta, Dirichlet, Distribution, Gamma, InverseGamma
+from aeframe.core.shapes import evaluate
+from aeframe.distributions import Beta, Dirichlet, Distribution, Exponential, Gamma, InverseGamma
 from aeframe.infer.conjugacy import (
     POSITIVE,
     POSITIVE_PRIORS,
@@ -126,7 +127,10 @@ class _Sum:
             distribution = InverseGamma(-a - 1, b)
         else:  # xᴸ exp(−b xᵖ): xᵖ is gamma of (L + 1)/p and b
             power = self.prior.power
-            distribution = Gamma((a + 1) / power, b)
+            shape = (a + 1) / power
+            one = evaluate(shape)  # an exponential costs a third of a gamma
+            known = one is not None and (one == 1.0).all()
+            distribution = Exponential(b) if known else Gamma(shape, b)
         rules = tuple(dict.fromkeys(self.rules)) or (self.prior.name,)
         return Conditional(self.own.name, distribution, power, rules, self.mixture)
 

@@ -2,12 +2,12 @@
 
 The way from the site to the argument is a chain of Applies: broadcasting, indexing and reshaping
 choose entries (a matrix S of zeros and ones), elementwise Ops act on each. What many entries of
-the argument say of one entry of the site is their sum, Sᵀ: the gradient of the chain.
+the argument say of one entry of the site is their sum, Sᵀ: the gradient of S θ.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aesara.scalar as aes
 import aesara.tensor as at
@@ -20,7 +20,7 @@ from aesara.tensor.subtensor import AdvancedSubtensor, AdvancedSubtensor1, Subte
 
 from aeframe.core.grad import vjp
 from aeframe.core.graph import replay, toposort
-from aeframe.core.shapes import is_tensor
+from aeframe.core.shapes import is_tensor, narrow
 from aeframe.prob.sites import SiteOp
 
 CHOOSING = (
@@ -38,6 +38,8 @@ class Entry:
     ----------
     site, argument
         θ, and what depends on it.
+    chosen
+        S θ, in the shape of the argument.
     power
         1 for a selection of its entries, -0.5 for the sd of a precision.
     scaled
@@ -48,6 +50,7 @@ class Entry:
 
     site: Variable
     argument: Variable
+    chosen: Variable
     power: float = 1.0
     scaled: bool = False
     complement: bool = False
@@ -60,23 +63,16 @@ class Entry:
     @property
     def scale(self) -> Variable:
         """The argument where the site is one everywhere."""
-        return self._at_one(self.argument)
+        ones = at.ones(self.site.type.shape, dtype=self.site.type.dtype)
+        return replay([self.argument], {self.site: ones})[0]
 
     def summed(self, terms: Variable) -> Variable:
         """Sᵀ ``terms``: what belongs to each entry of the site, summed to its shape."""
-        if self.argument is self.site:
+        if self.chosen is self.site:
             return terms
-        if self.complement:
-            terms = -terms
-        elif not self.plain:
-            terms = terms / self.scale / self.power  # d log argument / d log θ = power · S
-        (found,) = vjp([self.argument], [terms], [self.site])
+        (found,) = vjp([self.chosen], [terms], [self.site])
         assert found is not None
-        return self._at_one(found)
-
-    def _at_one(self, variable: Variable) -> Variable:
-        ones = at.ones(self.site.type.shape, dtype=self.site.type.dtype)
-        return replay([variable], {self.site: ones})[0]
+        return found
 
 
 def entry(argument: Variable, site: Variable) -> Entry | None:
@@ -88,7 +84,7 @@ def entry(argument: Variable, site: Variable) -> Entry | None:
     >>> entry(at.exp(rate), rate) is None
     True
     """
-    found, last, reached = Entry(site, argument), site, {site}
+    found, last, reached = Entry(site, argument, site), site, {site}
     for node in toposort([argument], [site]):
         places = [i for i, v in enumerate(node.inputs) if v in reached]
         if not places:
@@ -103,25 +99,28 @@ def entry(argument: Variable, site: Variable) -> Entry | None:
 
 def _through(found: Entry, node: Apply, place: int) -> Entry | None:
     """The entry after one more Apply of the chain, which takes it as input ``place``."""
-    if isinstance(node.op, CHOOSING):
+    if isinstance(node.op, SiteOp):
         return found if place == 0 else None
-    if found.complement:
+    if isinstance(node.op, CHOOSING):
+        chosen = node.op.make_node(found.chosen, *node.inputs[1:]).outputs[0]
+        return replace(found, chosen=narrow(chosen.owner).outputs[0]) if place == 0 else None
+    if found.complement or not isinstance(node.op, Elemwise):
         return None
-    if not isinstance(node.op, Elemwise):
-        return None
-    op = node.op.scalar_op
-    site, argument, power, scaled = found.site, found.argument, found.power, found.scaled
+    op, out = node.op.scalar_op, node.outputs[0]
+    if found.chosen.type.shape != out.type.shape:
+        sizes = [out.shape[i] if s is None else s for i, s in enumerate(out.type.shape)]
+        found = replace(found, chosen=at.alloc(found.chosen, *sizes))
     if type(op) in _POWERS:
-        return Entry(site, argument, power * _POWERS[type(op)], scaled)
+        return replace(found, power=found.power * _POWERS[type(op)])
     if isinstance(op, aes.Mul):
-        return Entry(site, argument, power, True)
+        return replace(found, scaled=True)
     if isinstance(op, aes.TrueDivide):
-        return Entry(site, argument, power if place == 0 else -power, True)
+        return replace(found, scaled=True, power=found.power if place == 0 else -found.power)
     if isinstance(op, aes.Pow) and place == 0:
         exponent = number(node.inputs[1])
-        return None if not exponent else Entry(site, argument, power * exponent, scaled)
+        return replace(found, power=found.power * exponent) if exponent else None
     if isinstance(op, aes.Sub) and place == 1 and found.plain and number(node.inputs[0]) == 1.0:
-        return Entry(site, argument, 1.0, False, True)
+        return replace(found, complement=True)
     return None
 
 

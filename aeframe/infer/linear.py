@@ -67,8 +67,8 @@ def linear(output: Variable, sites: Sequence[Variable]) -> Linear | None:
 
     >>> x, b = at.TensorType("float64", (2,))("x"), at.dscalar("b")
     >>> form = linear(3.0 * x + b, [x, b])
-    >>> form.jacobians[x].array.eval(), float(form.constant.eval())
-    (array([3., 3.]), 0.0)
+    >>> form.jacobians[x].array.eval(), form.constant.eval()
+    (array([3., 3.]), array([0., 0.]))
     >>> linear(b * x, [x, b]) is None
     True
     """

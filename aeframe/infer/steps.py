@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Apply, Variable
+from aesara.tensor.elemwise import DimShuffle, Elemwise
+from aesara.tensor.subtensor import AdvancedSubtensor, AdvancedSubtensor1
 
 from aeframe.core.errors import ArgumentError
-from aeframe.core.graph import replay, toposort
+from aeframe.core.graph import remake, replay, toposort
 from aeframe.core.structure import Structure
 from aeframe.core.supports import Binary, Integers
 from aeframe.distributions import Categorical, LeafDensityOp
@@ -18,7 +20,7 @@ from aeframe.infer.conditional import NotConjugateError, full_conditional
 from aeframe.infer.conjugacy import LOCATION_PRIORS
 from aeframe.infer.gaussian import full_gaussian
 from aeframe.infer.joint import Factor, Joint, Stream
-from aeframe.prob.sites import tell
+from aeframe.prob.sites import SiteOp, tell
 from aeframe.rewrites import Report
 from aeframe.rewrites import Step as Rewrite
 
@@ -126,6 +128,40 @@ class EnumerationStep(Step):
         return [Rewrite("enumeration", name, tell(joint.nodes[name]), after)]
 
 
+@dataclass(frozen=True)
+class PriorStep(Step):
+    """A site that nothing was drawn from: its distribution given the sites that it depends on."""
+
+    def update(self, joint: Joint, stream: Stream) -> dict[str, Variable]:
+        """A draw as the Model has it."""
+        (name,) = self.sites
+        node = joint.nodes[name].inputs[0].owner
+        parameters = joint.factors[name].parameters
+        inputs = [stream.state, *node.inputs[1 : len(node.inputs) - len(parameters)], *parameters]
+        stream.state, drawn = remake(node, inputs).outputs
+        return {name: drawn}
+
+    def rewrites(self, joint: Joint) -> list[Rewrite]:
+        """The prior itself."""
+        (name,) = self.sites
+        prior = tell(joint.nodes[name])
+        return [Rewrite("no children", name, prior, f"{name} | rest: the same")]
+
+
+def ancestral(joint: Joint, name: str) -> PriorStep:
+    """The step for a site that nothing was drawn from.
+
+    Raises
+    ------
+    NotConjugateError
+        When something was.
+    """
+    children = [f for f in joint.around([name]) if f.name != name]
+    if children or joint.factors[name].family is None:
+        raise NotConjugateError("other sites were drawn from it")
+    return PriorStep((name,))
+
+
 def enumeration(joint: Joint, name: str) -> EnumerationStep:
     """The step for a discrete site of small support.
 
@@ -149,10 +185,8 @@ def enumeration(joint: Joint, name: str) -> EnumerationStep:
             raise NotConjugateError(f"{factor.name!r} is a transform of a random variable")
         batch = len(factor.shape) - factor.family.ndim_supp
         inputs = [factor.value, *factor.parameters]
-        if factor.shape[: len(shape)] != shape or batch < len(shape):
-            if shape != ():
-                raise NotConjugateError(f"its entries meet in {factor.name!r}")
-        elif not all(_aligned(v, site, len(factor.shape)) for v in inputs):
+        alike = factor.shape[: len(shape)] == shape and batch >= len(shape)
+        if not alike or not all(_aligned(v, site, len(factor.shape)) for v in inputs):
             raise NotConjugateError(f"its entries meet in {factor.name!r}")
     return EnumerationStep((name,), low, high)
 
@@ -189,11 +223,6 @@ def _aligned(variable: Variable, site: Variable, ndim: int) -> bool:
 
 def _keeps(node: Apply, known: set[Variable], first: int) -> bool:
     """Whether an Apply leaves the first axes where they are."""
-    from aesara.tensor.elemwise import DimShuffle, Elemwise
-    from aesara.tensor.subtensor import AdvancedSubtensor, AdvancedSubtensor1
-
-    from aeframe.prob.sites import SiteOp
-
     out = node.outputs[0].type.ndim
     if isinstance(node.op, SiteOp):
         return True
@@ -226,7 +255,10 @@ def choose_steps(joint: Joint) -> tuple[tuple[Step, ...], dict[str, str]]:
                 full_conditional(joint, name, Stream())
                 steps[name] = ConjugateStep((name,))
         except NotConjugateError as reason:
-            reasons[name] = str(reason)
+            try:
+                steps[name] = ancestral(joint, name)
+            except NotConjugateError:
+                reasons[name] = str(reason)
     for block in blocks:
         steps[block[0]] = GaussianStep(tuple(block))
     ordered = [steps[name] for name in joint.nodes if name in steps]

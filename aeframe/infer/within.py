@@ -69,7 +69,7 @@ class Density:
 
 
 class NutsOp(TypedOp):
-    """One step of NUTS: ``(rng, sweep, adaptation, u, ...) → (rng, adaptation, u, diverged)``."""
+    """A step of NUTS: ``(rng, sweep, adaptation, u, ...) → (rng', adaptation', u', diverged)``."""
 
     __props__ = ("density",)
 
