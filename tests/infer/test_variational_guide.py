@@ -205,7 +205,9 @@ def test_parts_and_the_whole(backend):
 
 
 def test_the_pass_makes_a_graph_of_draws():
-    graph, report = ToGuide(ASVI)(lowered(Switch().observe({"y": 1.4}), ()))
+    model = Switch().observe({"y": 1.4})
+    model.init(0)  # what is observed has a draw too
+    graph, report = ToGuide(ASVI)(lowered(model, ()))
     noise, vector = graph.inputs
     assert (noise.type.shape, vector.type.shape) == ((2,), (6,))
     assert [s.path for s in report.steps] == ["on", "x"]
