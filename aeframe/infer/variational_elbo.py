@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
 from aeframe.core import TypedOp
-from aeframe.core.cells import Cell, Parameter, State, parameters
+from aeframe.core.cells import Parameter, State, parameters
 from aeframe.core.grad import grad
 from aeframe.core.graph import Graph, replay
 from aeframe.infer.variational_guide import Guide, ToGuide
@@ -29,7 +29,7 @@ from aeframe.prob import Model
 from aeframe.prob.density import log_density
 from aeframe.prob.programs import Arguments, backend_of, lowered
 from aeframe.rewrites import Rule
-from aeframe.train import Adam, Optimizer, Schedule
+from aeframe.train import Accumulate, Adam, Optimizer, Schedule
 
 Vector = NDArray[np.float64]
 _KEPT = 0.95  # of the baseline at each step
@@ -45,12 +45,12 @@ class FiniteOp(TypedOp):
 
 @dataclass(frozen=True)
 class Ascent:
-    """The bound at some noise, and its gradient, symbolically.
+    """The bound at one draw of a guide's noise, and its gradient, symbolically.
 
     Attributes
     ----------
     bound
-        The mean over the entries of the noise.
+        log p − log q.
     free
         What is differentiated by: the guide's vector, then each of the model's parameters on the
         unconstrained scale.
@@ -63,32 +63,18 @@ class Ascent:
     gradients: tuple[Variable, ...]
 
 
-def ascent(
-    graph: Graph,
-    guide: Guide,
-    noise: Sequence[Variable],
-    learned: Sequence[Parameter],
-    baseline: Variable,
-) -> Ascent:
-    """The bound of ``guide`` for the Model ``graph``, over the draws that ``noise`` leads to."""
-    parts = [log_density(graph, guide.values) - guide.log_q]
-    parts += [] if guide.score is None else [guide.score]
-    advantages: dict[Variable, Variable] = {}  # no gradient goes through these
-    bounds, objectives = [], []
-    for entry in noise:
-        bound, *score = replay(parts, {guide.noise: entry})
-        bounds.append(bound)
-        for each in score:
-            advantage = at.dscalar("advantage")
-            advantages[advantage] = bound - baseline
-            bound = bound + advantage * each
-        objectives.append(bound)
+def ascent(graph: Graph, guide: Guide, learned: Sequence[Parameter], baseline: Variable) -> Ascent:
+    """The bound of ``guide`` for the Model ``graph``."""
+    bound = log_density(graph, guide.values) - guide.log_q
+    objective, advantage = bound, at.dscalar("advantage")  # no gradient goes through that
+    if guide.score is not None:
+        objective = bound + advantage * guide.score
     free = {p: p.support.inverse(p, xp=at) for p in learned}
     bounded = {p: p.support.forward(u) for p, u in free.items() if u is not p}
-    (objective,) = replay([at.stack(objectives).mean()], bounded)
     wrt = (guide.vector, *free.values())
-    found = replay(grad(objective, list(wrt)), advantages)
-    bound, *found = replay([at.stack(bounds).mean(), *found], {guide.held: guide.vector})
+    found = grad(replay([objective], bounded)[0], list(wrt))
+    found = replay(found, {advantage: bound - baseline})
+    bound, *found = replay([bound, *found], {guide.held: guide.vector})
     return Ascent(bound, wrt, tuple(found))
 
 
@@ -107,9 +93,9 @@ class Climb:
     data
         Cells for the data of the steps.
     slots
-        The optimizer's cells.
+        The optimizer's cells, 0 at first.
     step
-        The program noise → ELBO, which takes one step.
+        The program noise → ELBO, which takes a step, or a share of one.
     begin
         The program noise, data → the vector to start from.
     evaluate
@@ -122,7 +108,7 @@ class Climb:
     vector: Parameter
     learned: tuple[Parameter, ...]
     data: tuple[State, ...]
-    slots: tuple[Cell, ...]
+    slots: tuple[State, ...]
     baseline: State
     step: Program
     begin: Program
@@ -142,7 +128,8 @@ class Climb:
 
     def steps(self, noise: Vector) -> Vector:
         """Take a step for each entry of ``noise`` (steps, samples, size); the ELBOs."""
-        return np.asarray(to_numpy(self.step.scan(noise)[0]))
+        bounds = to_numpy(self.step.scan(noise.reshape(-1, noise.shape[-1]))[0])
+        return np.asarray(bounds).reshape(noise.shape[:2]).mean(axis=1)
 
     def at(
         self, vector: Vector, noise: Vector, arrays: Sequence[NDArray[Any]]
@@ -156,7 +143,7 @@ class Climb:
 def climb(
     model: Model, given: Arguments, rules: Sequence[Rule | str], samples: int, schedule: Schedule
 ) -> Climb:
-    """Build the programs, for ``samples`` draws in each step."""
+    """Build the programs, for steps on the mean gradient of ``samples`` draws."""
     graph = lowered(model, given.symbols())
     guide = ToGuide(rules).guide(graph)
     backend = backend_of(model)
@@ -168,10 +155,9 @@ def climb(
     inputs = [guide.noise, guide.vector, *guide.inputs]
     vector = Parameter(np.zeros(guide.size), name="guide")
     data = tuple(State(np.zeros(v.type.shape), dtype=v.type.dtype) for v in guide.inputs)
-    optimizer, baseline = Adam(schedule), State(0.0)
-    noise = at.TensorType("float64", (samples, *guide.noise.type.shape))(name="noise")
-    entries = [noise[k] for k in range(samples)]
-    found = ascent(graph, guide, entries, learned, baseline)
+    adam, baseline = Adam(schedule), State(0.0)
+    optimizer = Accumulate(adam, samples) if samples > 1 else adam
+    found = ascent(graph, guide, learned, baseline)
     held = {**dict(zip(guide.inputs, data, strict=True)), guide.vector: vector}
     bound, *rest = replay([found.bound, *found.free, *found.gradients], held)
     free, gradients = rest[: len(found.free)], rest[len(found.free) :]
@@ -179,8 +165,8 @@ def climb(
     if guide.score is not None:
         running = _KEPT * baseline + (1.0 - _KEPT) * bound
         updates[baseline] = at.switch(at.eq(0.0 * running, 0.0), running, baseline)
-    slots = [optimizer.count, *(s for own in optimizer.state.values() for s in own.values())]
-    optimizer.scale.initialize(0, "scale")
+    slots = [c for c in updates if isinstance(c, State) and c is not baseline]
+    adam.scale.initialize(0, "scale")
     return Climb(
         guide,
         vector,
@@ -188,7 +174,7 @@ def climb(
         data,
         tuple(slots),
         baseline,
-        backend.compile([noise], [bound], updates),
+        backend.compile([guide.noise], [bound], updates),
         backend.compile([guide.noise, *guide.inputs], [guide.start]),
         backend.compile(inputs, outputs),
         backend.compile([*guide.given, *inputs[1:]], [guide.log_prob]),

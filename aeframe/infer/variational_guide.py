@@ -22,6 +22,7 @@ from aesara.graph.basic import Apply, Variable
 
 from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import Graph, replay
+from aeframe.core.shapes import narrow
 from aeframe.core.supports import Support
 from aeframe.gp.linalg import TriangularSolveOp
 from aeframe.infer.variational_families import Family
@@ -339,7 +340,8 @@ class _Draws:
             self.free[name] = self.values[name]
             if not c.family.discrete:
                 support = c.node.op.support
-                self.free[name] = support.inverse(self.values[name], *self.ends[name], xp=at)
+                found = support.inverse(self.values[name], *self.ends[name], xp=at)
+                self.free[name] = _shaped(found, c.shape)
         return tuple(self.values.values())
 
     def _given(self, name: str, c: Conditional, realized: Mapping[Variable, Variable]) -> None:
@@ -378,6 +380,15 @@ def parameters_at(
 ) -> list[Variable]:
     """The parameters of a site's family, where the prior's are ``thetas``."""
     return [t if k is None else k.value(t, parts) for k, t in zip(c.learned, thetas, strict=True)]
+
+
+def _shaped(variable: Variable, shape: tuple[int, ...]) -> Variable:
+    """``variable``, which has that shape, with a type that says so."""
+    if variable.type.shape == shape:
+        return variable
+    made = at.reshape(variable, shape, ndim=len(shape))
+    narrow(made.owner)
+    return made
 
 
 def _triangle(matrix: Variable) -> Variable:

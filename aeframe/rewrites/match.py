@@ -68,7 +68,8 @@ def solutions(
             yield bound
     elif isinstance(pattern, Call):
         for node in view.makers(variable):
-            if pattern.output is None or view.find(node.outputs[pattern.output]) is variable:
+            meant = node.outputs if pattern.output is None else node.outputs[pattern.output :][:1]
+            if pattern.output is None or any(view.find(o) is variable for o in meant):
                 for made in node_solutions(pattern, node, bound, view):
                     if (sized := _match_sizes(pattern.dims, variable, made)) is not None:
                         yield sized
