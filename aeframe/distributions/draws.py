@@ -73,14 +73,20 @@ class DrawOp(TypedOp):
     def body(self, *inputs: Variable) -> Sequence[Variable]:
         """The draw."""
         rng, *parameters = inputs
-        ndims = parameter_ndims(self, len(parameters))
-        ones = [p[(..., *(0,) * n)] if n else p for p, n in zip(parameters, ndims, strict=True)]
-        shape = self.shape if self.shape is not None else at.broadcast_shape(*ones)
+        shape = self.shape if self.shape is not None else self._together(parameters)
         advanced, draw = self.sample(rng, shape, *parameters)
         draw = draw if draw.type.dtype == self.dtype else draw.astype(self.dtype)
         if self.shape is not None and draw.type.shape != self.shape:
             draw = at.specify_shape(draw, self.shape)
         return advanced, draw
+
+    def _together(self, parameters: Sequence[Variable]) -> Any:
+        """The batch shape that the parameters have together."""
+        ndims = parameter_ndims(self, len(parameters))
+        firsts = [
+            p[(..., *(0,) * min(n, p.type.ndim))] for p, n in zip(parameters, ndims, strict=True)
+        ]
+        return at.broadcast_shape(*firsts)
 
     @property
     def name(self) -> str:
@@ -139,7 +145,12 @@ def draw_of(
                 fix="pass `shape=` with numbers, or data of known shape",
             )
         if not known and shape is not None:
-            parameters = [at.broadcast_to(p, tuple(shape)) for p in parameters]
+            parameters = [
+                at.broadcast_to(p, (*shape, *(p.shape[i] for i in range(-n, 0))))
+                if p.type.ndim >= n
+                else p
+                for p, n in zip(parameters, ndims, strict=True)
+            ]
         advanced, drawn = family.sized(shape if known else None).make_node(rng, *parameters).outputs
         return advanced, drawn
     cut = None if shape is None else len(shape) - family.ndim_supp
