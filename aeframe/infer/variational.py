@@ -235,8 +235,8 @@ class StructuredVI(Inference):
 
     rules: tuple[Rule | str, ...] = field(default=ASVI, repr=False)
     steps: int = 5000
-    samples: int = 1
-    learning_rate: float | Schedule = 0.03
+    samples: int = 4
+    learning_rate: float | Schedule = 0.1
     restarts: int = 1
     seed: int = 0
     tolerance: float = 0.05
@@ -251,7 +251,7 @@ class StructuredVI(Inference):
         if not isinstance(rate, Schedule) and not (is_number(rate) and rate > 0):
             raise ArgumentError(
                 "a learning rate is a positive number or a schedule",
-                expected=f"{type(self).__name__}(learning_rate=0.03)",
+                expected=f"{type(self).__name__}(learning_rate=0.1)",
                 got=repr(rate),
             )
 

@@ -74,7 +74,8 @@ def ascent(graph: Graph, guide: Guide, learned: Sequence[Parameter], baseline: V
     wrt = (guide.vector, *free.values())
     found = grad(replay([objective], bounded)[0], list(wrt))
     found = replay(found, {advantage: bound - baseline})
-    bound, *found = replay([bound, *found], {guide.held: guide.vector})
+    for late in (guide.late, {guide.held: guide.vector}):
+        bound, *found = replay([bound, *found], late)
     return Ascent(bound, wrt, tuple(found))
 
 
@@ -150,8 +151,9 @@ def climb(
     log_p = log_density(graph, guide.values)
     model.store  # noqa: B018 (names the cells)
     learned = tuple(p for p in parameters(log_p) if p.trainable)
-    plain = {guide.held: guide.vector}
-    outputs = replay([log_p, guide.log_q, *guide.values.values()], plain)
+    outputs = [log_p, guide.log_q, *guide.values.values()]
+    for late in (guide.late, {guide.held: guide.vector}):
+        outputs = replay(outputs, late)
     inputs = [guide.noise, guide.vector, *guide.inputs]
     vector = Parameter(np.zeros(guide.size), name="guide")
     data = tuple(State(np.zeros(v.type.shape), dtype=v.type.dtype) for v in guide.inputs)

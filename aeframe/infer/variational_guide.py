@@ -45,9 +45,10 @@ class Learned:
     support, shape
         The set it lies in, and its shape.
     own
-        Which part of the vector α is.
+        Which part of the vector (1 − λ)·h⁻¹(α) is: α itself would have no gradient left where λ
+        has come near 1.
     weight
-        Which part λ is, ``None`` where it has none.
+        Which part the logit of λ is, ``None`` where λ is 0.
     """
 
     site: str
@@ -59,16 +60,16 @@ class Learned:
 
     def value(self, theta: Variable, parts: Sequence[Variable]) -> Variable:
         """The blend of θ and α, or α alone."""
-        alpha = parts[self.own]
+        found = parts[self.own]
         if self.weight is not None:
-            weight = at.sigmoid(parts[self.weight])
-            alpha = weight * self.support.inverse(theta, xp=at) + (1.0 - weight) * alpha
-        return self.support.forward(alpha)
+            found = at.sigmoid(parts[self.weight]) * self.support.inverse(theta, xp=at) + found
+        return self.support.forward(found)
 
     def start(self, theta: Variable) -> Variable:
-        """The part of the vector at which α is θ."""
+        """The own part of the vector at which α is θ, and λ one half."""
         spread = theta if theta.type.shape == self.shape else at.alloc(theta, *self.shape)
-        return self.support.inverse(spread, xp=at)
+        found = self.support.inverse(spread, xp=at)
+        return found if self.weight is None else 0.5 * found
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ class Guide:
         Free site → the guide's draw.
     log_q
         The log density of the draw, by ``held``.
+    late
+        What takes the place of variables in ``log_q`` once it is differentiated.
     score
         The log density of its discrete part, by ``vector``; ``None`` where there is none.
     given, log_prob
@@ -126,6 +129,7 @@ class Guide:
     held: Variable
     values: Mapping[str, Variable]
     log_q: Variable
+    late: Mapping[Variable, Variable]
     score: Variable | None
     given: tuple[Variable, ...]
     log_prob: Variable
@@ -214,6 +218,7 @@ class ToGuide(Pass):
             held,
             drawn.values,
             drawn.log_density(fixed, mixing),
+            drawn.late,
             drawn.log_density(learned, None, discrete=True) if discrete else None,
             values,
             given.log_density(learned, mixing),
@@ -303,6 +308,8 @@ class _Draws:
         self.parameters: dict[str, list[Variable]] = {}
         self.ends: dict[str, list[Variable]] = {}
         self.thetas: list[tuple[Learned, Variable]] = []
+        self.noise: Variable | None = None
+        self.late: dict[Variable, Variable] = {}
 
     def draw(
         self,
@@ -313,7 +320,11 @@ class _Draws:
     ) -> None:
         """The guide's draws; without what is ``learned``, parameters are the prior's."""
         if learned is not None and mixing is not None:
-            noise = _mixed(self.conditionals, noise, learned[mixing])
+            joint = [np.full(c.size, c.family.joint) for c in self.conditionals.values()]
+            (index,) = np.nonzero(np.concatenate(joint))
+            self.noise = noise if len(index) == noise.type.shape[0] else noise[index]
+            mixed = at.dot(_triangle(learned[mixing]), self.noise)
+            noise = mixed if self.noise is noise else at.set_subtensor(noise[index], mixed)
         shapes = tuple(c.shape for c in self.conditionals.values())
         parts = PartsOp(shapes).make_node(noise).outputs
         realized = realize(graph, {})
@@ -370,9 +381,24 @@ class _Draws:
                 terms.append(-c.node.op.support.log_jacobian(value, *self.ends[name]))
         if standard:
             assert mixing is not None
-            z = TriangularSolveOp()(_triangle(learned[mixing]), at.concatenate(standard))
-            terms.append((-0.5 * at.square(z) - 0.5 * float(np.log(2.0 * np.pi))).sum())
+            e = at.concatenate(standard)
+            z = TriangularSolveOp()(_triangle(learned[mixing]), e)
+            terms.append(self._log_normal(z))
         return at.stack(terms).sum()
+
+    def _log_normal(self, z: Variable) -> Variable:
+        """The log density of the joint normal's noise ``z``, as solved for.
+
+        Of draws the noise is known: the value is by that, so that what a triangle near singular
+        rounds can never pass for a better bound, and the gradient alone by ``z``.
+        """
+        known = self.noise
+        constant = 0.5 * float(np.log(2.0 * np.pi))
+        if known is None:
+            return (-0.5 * at.square(z) - constant).sum()
+        solved = z.type(name="solved")
+        self.late[solved] = z
+        return (-0.5 * at.square(known) - known * (z - solved) - constant).sum()
 
 
 def parameters_at(
@@ -396,12 +422,3 @@ def _triangle(matrix: Variable) -> Variable:
     n = matrix.type.shape[0]
     assert n is not None
     return at.constant(np.eye(n)) + matrix * at.constant(np.tril(np.ones((n, n)), -1))
-
-
-def _mixed(conditionals: Mapping[str, Conditional], noise: Variable, matrix: Variable) -> Variable:
-    """The noise, that of joint families mixed by the triangle."""
-    joint = np.concatenate([np.full(c.size, c.family.joint) for c in conditionals.values()])
-    (index,) = np.nonzero(joint)
-    if joint.all():
-        return at.dot(_triangle(matrix), noise)
-    return at.set_subtensor(noise[index], at.dot(_triangle(matrix), noise[index]))

@@ -15,6 +15,7 @@ guide's parameters follow from these. Both are declared like all rules:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import aesara.tensor as at
@@ -254,33 +255,33 @@ BOUNDED = (
 )
 
 _z, _c, _d = drawn(NormalRV, "location", "scale"), Fixed("c"), Fixed("d")
-_scaled = normal(mul(_d, location), mul(term(at.abs)(_d), scale))
-_affine = normal(add(_c, mul(_d, location)), mul(term(at.abs)(_d), scale))
+_stretched = normal(mul(_d, location), mul(term(at.abs)(_d), scale))
+_maps = {"z": (_z, normal(location, scale))}
+_maps |= {"d z": (mul(_d, _z), _stretched), "z d": (mul(_z, _d), _stretched)}
 
-#: Maps of a normal draw, written as expressions.
+
+def _shifts(name: str, draw: Call, of: Call) -> Iterator[tuple[str, Call, Call]]:
+    """The draw plus and minus c, and c minus the draw."""
+    center, sd = of.args
+    yield f"c + {name}", add(_c, draw), normal(add(_c, center), sd)
+    yield f"{name} + c", add(draw, _c), normal(add(_c, center), sd)
+    yield f"{name} − c", sub(draw, _c), normal(sub(center, _c), sd)
+    yield f"c − {name}", sub(_c, draw), normal(sub(_c, center), sd)
+
+
+#: Maps of a normal draw z, written as expressions.
 TRANSFORMED = (
-    *(
-        _substitution(f"{name} of a normal", site(term(f)(_z), support=of), normal(location, scale))
-        for name, f, of in (
-            ("exp", at.exp, Positive()),
-            ("sigmoid", at.sigmoid, Interval(0.0, 1.0)),
-        )
+    _substitution("exp z", site(term(at.exp)(_z), support=Positive()), normal(location, scale)),
+    _substitution(
+        "sigmoid z",
+        site(term(at.sigmoid)(_z), support=Interval(0.0, 1.0)),
+        normal(location, scale),
     ),
+    *(_substitution(name, site(left), of) for name, (left, of) in _maps.items() if name != "z"),
     *(
-        _substitution(f"normal {i}, {name}", site(left), right)
-        for name, lefts, right in (
-            ("scaled", (mul(_d, _z), mul(_z, _d)), _scaled),
-            ("shifted", (add(_c, _z), add(_z, _c)), normal(add(_c, location), scale)),
-            (
-                "scaled and shifted",
-                (
-                    *(add(_c, m) for m in (mul(_d, _z), mul(_z, _d))),
-                    *(add(m, _c) for m in (mul(_d, _z), mul(_z, _d))),
-                ),
-                _affine,
-            ),
-        )
-        for i, left in enumerate(lefts)
+        _substitution(shifted, site(left), right)
+        for name, (draw, of) in _maps.items()
+        for shifted, left, right in _shifts(name, draw, of)
     ),
 )
 

@@ -143,11 +143,11 @@ VECTOR = np.array([0.4, -0.3, 0.8, 0.5, -0.2, 0.1])
 def exact_elbo(v):
     """By summing over the discrete site and quadrature over the other."""
     a, w = v[::2], expit(v[1::2])
-    p = expit(w[0] * logit(0.3) + (1 - w[0]) * a[0])
-    sd = np.exp(w[2] * np.log(1.5) + (1 - w[2]) * a[2])
+    p = expit(w[0] * logit(0.3) + a[0])
+    sd = np.exp(w[2] * np.log(1.5) + a[2])
     total = 0.0
     for on, q in ((0, 1 - p), (1, p)):
-        guide = stats.norm(w[1] * 2.0 * on + (1 - w[1]) * a[1], sd)
+        guide = stats.norm(w[1] * 2.0 * on + a[1], sd)
 
         def integrand(x, on=on, guide=guide, q=q):
             joint = np.log([0.7, 0.3][on]) + stats.norm(2.0 * on, 1.5).logpdf(x)
@@ -214,4 +214,4 @@ def test_the_pass_makes_a_graph_of_draws():
     program = ae.Backend("c").compile([noise, vector], list(graph.outputs))
     on, x, y = program(np.array([-1.0, 0.0]), np.zeros(6))
     assert (int(on), float(y)) == (1, 1.4)
-    np.testing.assert_allclose(x, 1.0)  # half of 2, half of 0
+    np.testing.assert_allclose(x, 1.0)  # λ is one half, of 2
