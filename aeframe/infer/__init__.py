@@ -1,11 +1,10 @@
 """Inference: methods that turn a Model with observations into a Posterior."""
 
 from aeframe.infer.climb import Start
+from aeframe.infer.conjugate import ConjugatePosterior, Exact, Gibbs, GibbsPosterior
 from aeframe.infer.diagnosis import Check, Diagnosis
 from aeframe.infer.enumeration import Enumeration, ExactPosterior
-from aeframe.infer.exact import ConjugatePosterior, Exact
 from aeframe.infer.fit import choose, fit
-from aeframe.infer.gibbs import Gibbs, GibbsPosterior
 from aeframe.infer.laplace import Laplace, LaplacePosterior
 from aeframe.infer.maximum import MAP, PointPosterior
 from aeframe.infer.nuts import NUTS

@@ -9,14 +9,14 @@ from typing import Any
 from aeframe.core.cells import parameters
 from aeframe.core.errors import ArgumentError
 from aeframe.core.supports import Binary
+from aeframe.infer.conjugate.exact import Exact
+from aeframe.infer.conjugate.gibbs import Gibbs
+from aeframe.infer.conjugate.joint import joint
+from aeframe.infer.conjugate.steps import choose_steps
 from aeframe.infer.enumeration import Enumeration
-from aeframe.infer.exact import Exact
-from aeframe.infer.gibbs import Gibbs
-from aeframe.infer.joint import joint
 from aeframe.infer.maximum import MAP
 from aeframe.infer.nuts import NUTS
 from aeframe.infer.posterior import Inference, Posterior
-from aeframe.infer.steps import choose_steps
 from aeframe.prob import Model
 from aeframe.prob.density import free_sites
 from aeframe.prob.programs import arguments, lowered

@@ -25,9 +25,9 @@ from aeframe.core.graph import Graph, replay
 from aeframe.core.shapes import narrow
 from aeframe.core.supports import Support
 from aeframe.gp.linalg import TriangularSolveOp
-from aeframe.infer.variational_families import Family
-from aeframe.infer.variational_parts import PartsOp, Shapes, WholeOp
-from aeframe.infer.variational_rules import BlendOp, OwnOp
+from aeframe.infer.variational.families import Family
+from aeframe.infer.variational.parts import PartsOp, Shapes, WholeOp
+from aeframe.infer.variational.rules import BlendOp, OwnOp
 from aeframe.prob.density import realize
 from aeframe.prob.sites import SiteOp, rewrite_sites, tell
 from aeframe.prob.unconstrain import static_sites
@@ -257,7 +257,7 @@ def _no_rule(node: Apply, wanted: str) -> ArgumentError:
         "of Bernoulli and Categorical sites"
         if discrete
         else "add a rule: StructuredVI(rules=(Definition(name, prior(TheRV, 'a', 'b'), "
-        "term(NormalFamily)(Var('a'), Var('b'))), *ASVI)), see aeframe.infer.variational_rules",
+        "term(NormalFamily)(Var('a'), Var('b'))), *ASVI)), see aeframe.infer.variational.rules",
     )
 
 

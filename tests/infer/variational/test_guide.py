@@ -7,11 +7,11 @@ from scipy import integrate, stats
 from scipy.special import expit, logit
 
 import aeframe as ae
-from aeframe.infer import variational_families as families
-from aeframe.infer.variational_elbo import ascent
-from aeframe.infer.variational_guide import ToGuide
-from aeframe.infer.variational_parts import PartsOp, WholeOp
-from aeframe.infer.variational_rules import ASVI, FULL_RANK, MEAN_FIELD
+from aeframe.infer.variational import families
+from aeframe.infer.variational.elbo import ascent
+from aeframe.infer.variational.guide import ToGuide
+from aeframe.infer.variational.parts import PartsOp, WholeOp
+from aeframe.infer.variational.rules import ASVI, FULL_RANK, MEAN_FIELD
 from aeframe.prob.density import log_density
 from aeframe.prob.programs import lowered
 

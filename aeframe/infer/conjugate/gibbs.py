@@ -16,11 +16,11 @@ from aeframe.core.cells import RandomState, State
 from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import replay
 from aeframe.core.progress import progress_bar
-from aeframe.infer.joint import Joint, Stream, joint
+from aeframe.infer.conjugate.joint import Joint, Stream, joint
+from aeframe.infer.conjugate.steps import Step, choose_steps, refuse_discrete, report
+from aeframe.infer.conjugate.within import nuts_step
 from aeframe.infer.posterior import Inference
 from aeframe.infer.sampled import SampledPosterior
-from aeframe.infer.steps import Step, choose_steps, refuse_discrete, report
-from aeframe.infer.within import nuts_step
 from aeframe.prob import Model, sites_of
 from aeframe.prob.density import realize
 from aeframe.prob.programs import Arguments, arguments, backend_of, cached

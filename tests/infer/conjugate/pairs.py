@@ -11,8 +11,8 @@ import aeframe as ae
 from aeframe.core import Graph, Positive, Real
 from aeframe.core.expand import expand
 from aeframe.distributions import Distribution
-from aeframe.infer import conjugacy as c
-from aeframe.infer.joint import joint
+from aeframe.infer.conjugate import conjugacy as c
+from aeframe.infer.conjugate.joint import joint
 from tests.evaluate import evaluate
 
 COUNTS = ("bernoulli", "binomial", "geometric", "nbinom", "poisson", "categorical", "multinomial")

@@ -23,8 +23,8 @@ from aeframe.core.expand import expand, trim
 from aeframe.core.grad import grad
 from aeframe.core.graph import Graph, leaves, replay
 from aeframe.core.ops import TypedOp
-from aeframe.infer.joint import Joint, Stream
-from aeframe.infer.steps import Step
+from aeframe.infer.conjugate.joint import Joint, Stream
+from aeframe.infer.conjugate.steps import Step
 from aeframe.prob import Model
 from aeframe.prob.sites import tell
 from aeframe.prob.unconstrain import Space, unconstrain

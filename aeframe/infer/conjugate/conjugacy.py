@@ -1,7 +1,7 @@
 """Conjugate pairs as data: what a density says of one of its parameters, and which priors fit.
 
 A likelihood belongs to one of these groups, by its form in the parameter; the sums over children,
-plates and broadcasting are those of :mod:`aeframe.infer.conditional`, the same for all.
+plates and broadcasting are those of :mod:`aeframe.infer.conjugate.conditional`, the same for all.
 
 ======================  ===========================================  ==========================
 group                   log density as a function of the parameter   prior
@@ -33,9 +33,9 @@ from aeframe.distributions.discrete import BernoulliLogitsOp, BinomialLogitsOp
 from aeframe.distributions.multivariate import MultivariateNormalOp
 from aeframe.distributions.positive import HalfStudentTOp
 from aeframe.gp.linalg import CholeskyInverseOp
-from aeframe.infer.entry import number
-from aeframe.infer.joint import Stream
-from aeframe.infer.polyagamma import PolyaGamma
+from aeframe.infer.conjugate.entry import number
+from aeframe.infer.conjugate.joint import Stream
+from aeframe.infer.conjugate.polyagamma import PolyaGamma
 
 Pair = tuple[Variable, Variable]
 Shape = tuple[int, ...]

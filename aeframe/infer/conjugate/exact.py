@@ -16,12 +16,12 @@ from aeframe.core.cells import State
 from aeframe.core.errors import ArgumentError, FitError
 from aeframe.core.summary import plain_table
 from aeframe.distributions import Distribution, Gamma
-from aeframe.infer.closed import Block, One, Part
-from aeframe.infer.conditional import NotConjugateError, full_conditional
-from aeframe.infer.gaussian import Gaussian, full_gaussian
-from aeframe.infer.joint import Joint, Stream, joint
+from aeframe.infer.conjugate.closed import Block, One, Part
+from aeframe.infer.conjugate.conditional import NotConjugateError, full_conditional
+from aeframe.infer.conjugate.gaussian import Gaussian, full_gaussian
+from aeframe.infer.conjugate.joint import Joint, Stream, joint
+from aeframe.infer.conjugate.steps import ConjugateStep, GaussianStep, Step, choose_steps, report
 from aeframe.infer.posterior import Inference, Posterior
-from aeframe.infer.steps import ConjugateStep, GaussianStep, Step, choose_steps, report
 from aeframe.prob import Model
 from aeframe.prob.density import log_density
 from aeframe.prob.programs import Arguments, arguments, backend_of, cached

@@ -24,7 +24,7 @@ from aeframe.core import TypedOp
 from aeframe.core.cells import Parameter, State, parameters
 from aeframe.core.grad import grad
 from aeframe.core.graph import Graph, replay
-from aeframe.infer.variational_guide import Guide, ToGuide
+from aeframe.infer.variational.guide import Guide, ToGuide
 from aeframe.prob import Model
 from aeframe.prob.density import log_density
 from aeframe.prob.programs import Arguments, backend_of, lowered

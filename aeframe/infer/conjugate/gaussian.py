@@ -18,10 +18,10 @@ from aeframe.core.graph import leaves, replay
 from aeframe.distributions import Normal
 from aeframe.distributions.continuous import FlatOp
 from aeframe.gp.linalg import CholeskyOp, TriangularSolveOp
-from aeframe.infer.conditional import NotConjugateError
-from aeframe.infer.conjugacy import LINKED, LOCATION, LOCATION_PRIORS, Likelihood, logit
-from aeframe.infer.joint import Factor, Joint, Stream
-from aeframe.infer.linear import Jacobian, Linear, linear, reshaped
+from aeframe.infer.conjugate.conditional import NotConjugateError
+from aeframe.infer.conjugate.conjugacy import LINKED, LOCATION, LOCATION_PRIORS, Likelihood, logit
+from aeframe.infer.conjugate.joint import Factor, Joint, Stream
+from aeframe.infer.conjugate.linear import Jacobian, Linear, linear, reshaped
 
 
 @dataclass

@@ -15,7 +15,7 @@ from aesara.graph.basic import Variable
 from aeframe.core.graph import leaves, replay
 from aeframe.core.shapes import evaluate
 from aeframe.distributions import Beta, Dirichlet, Distribution, Exponential, Gamma, InverseGamma
-from aeframe.infer.conjugacy import (
+from aeframe.infer.conjugate.conjugacy import (
     POSITIVE,
     POSITIVE_PRIORS,
     PROBABILITY,
@@ -26,8 +26,8 @@ from aeframe.infer.conjugacy import (
     Pair,
     Prior,
 )
-from aeframe.infer.entry import Entry, entry, keeps_last_axis
-from aeframe.infer.joint import Factor, Joint, Stream
+from aeframe.infer.conjugate.entry import Entry, entry, keeps_last_axis
+from aeframe.infer.conjugate.joint import Factor, Joint, Stream
 
 
 class NotConjugateError(Exception):
@@ -66,7 +66,7 @@ class Conditional:
 
 @dataclass(frozen=True)
 class Group:
-    """Likelihoods of one form, and the priors that fit it; see :mod:`aeframe.infer.conjugacy`."""
+    """Likelihoods of one form, and the priors that fit it."""
 
     likelihoods: Sequence[Likelihood]
     priors: Sequence[Prior]

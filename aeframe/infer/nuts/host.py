@@ -13,7 +13,7 @@ import numpy as np
 
 from aeframe.backends import to_numpy
 from aeframe.core.errors import ArgumentError, BackendError
-from aeframe.infer.chains import Chains
+from aeframe.infer.nuts.chains import Chains
 from aeframe.prob.unconstrain import Unconstrained, Vector
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from aeframe.distributions import Flat, Poisson
 from aeframe.infer import SampledPosterior
 from aeframe.infer import chains as chains_module
 from aeframe.infer import host as host_module
-from aeframe.infer.chains import _schedule, make_kernel
+from aeframe.infer.nuts.chains import _schedule, make_kernel
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 2))

@@ -55,7 +55,7 @@ from aeframe.distributions.maps import Fixed
 from aeframe.distributions.multivariate import MultivariateNormalOp
 from aeframe.distributions.positive import HalfStudentTOp, WeibullOp
 from aeframe.gp.linalg import CholeskyOp
-from aeframe.infer.variational_families import (
+from aeframe.infer.variational.families import (
     BernoulliFamily,
     CategoricalFamily,
     CorrelatedNormalFamily,

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from aeframe.backends import to_numpy
 from aeframe.core.errors import ArgumentError, FitError
-from aeframe.infer.chains import Chains, make_kernel, run_chains
 from aeframe.infer.diagnosis import arviz
-from aeframe.infer.host import host_chains
+from aeframe.infer.nuts.chains import Chains, make_kernel, run_chains
+from aeframe.infer.nuts.host import host_chains
 from aeframe.infer.posterior import Inference
 from aeframe.infer.sampled import SampledPosterior
 from aeframe.prob import Model

@@ -7,13 +7,13 @@ import pytest
 from aeframe.core import Graph
 from aeframe.core.expand import expand
 from aeframe.core.graph import leaves
-from aeframe.infer import conjugacy as c
-from aeframe.infer.conditional import full_conditional
-from aeframe.infer.gaussian import full_gaussian
-from aeframe.infer.joint import Stream
+from aeframe.infer.conjugate import conjugacy as c
+from aeframe.infer.conjugate.conditional import full_conditional
+from aeframe.infer.conjugate.gaussian import full_gaussian
+from aeframe.infer.conjugate.joint import Stream
 from aeframe.prob.density import log_density
 from tests.evaluate import evaluate
-from tests.infer.pairs import Pair, laid
+from tests.infer.conjugate.pairs import Pair, laid
 
 GROUPS = [
     ("positive", c.POSITIVE, c.POSITIVE_PRIORS),

@@ -16,10 +16,10 @@ from aeframe.core.graph import remake, replay, toposort
 from aeframe.core.structure import Structure
 from aeframe.core.supports import Binary, Integers
 from aeframe.distributions import Categorical, LeafDensityOp
-from aeframe.infer.conditional import NotConjugateError, full_conditional
-from aeframe.infer.conjugacy import LOCATION_PRIORS
-from aeframe.infer.gaussian import full_gaussian
-from aeframe.infer.joint import Factor, Joint, Stream
+from aeframe.infer.conjugate.conditional import NotConjugateError, full_conditional
+from aeframe.infer.conjugate.conjugacy import LOCATION_PRIORS
+from aeframe.infer.conjugate.gaussian import full_gaussian
+from aeframe.infer.conjugate.joint import Factor, Joint, Stream
 from aeframe.prob.sites import SiteOp, tell
 from aeframe.rewrites import Report
 from aeframe.rewrites import Step as Rewrite

@@ -12,7 +12,7 @@ from aeframe.core.errors import ArgumentError, UnknownNameError
 from aeframe.rewrites import Definition, Var, term
 from aeframe.train import Step
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 QUICK = {"steps": 1500, "progress": False}
 
 
@@ -292,8 +292,8 @@ def test_users_add_rules():
     import aesara.tensor as at
     from aesara.tensor.random.basic import VonMisesRV
 
-    from aeframe.infer.variational_families import NormalFamily
-    from aeframe.infer.variational_rules import ASVI, prior
+    from aeframe.infer.variational.families import NormalFamily
+    from aeframe.infer.variational.rules import ASVI, prior
 
     rule = Definition(
         "guide of this test: von Mises",

@@ -17,10 +17,10 @@ from aeframe.core.progress import progress_bar
 from aeframe.core.summary import plain_table, render
 from aeframe.infer.diagnosis import Check, arviz, check_pareto_k
 from aeframe.infer.posterior import Inference, Posterior, shown
-from aeframe.infer.variational_elbo import Climb, Vector, climb
-from aeframe.infer.variational_guide import Learned
-from aeframe.infer.variational_parts import PartsOp
-from aeframe.infer.variational_rules import ASVI, FULL_RANK, MEAN_FIELD
+from aeframe.infer.variational.elbo import Climb, Vector, climb
+from aeframe.infer.variational.guide import Learned
+from aeframe.infer.variational.parts import PartsOp
+from aeframe.infer.variational.rules import ASVI, FULL_RANK, MEAN_FIELD
 from aeframe.prob import Model
 from aeframe.prob.programs import arguments, cached
 from aeframe.prob.simulate import Draws
@@ -197,13 +197,13 @@ class StructuredVI(Inference):
 
     The guide is the model itself, with every free site's distribution in a family that can be
     learned: each parameter is a blend λ·θ(parents) + (1 − λ)·α, see
-    :mod:`aeframe.infer.variational_guide`. λ = 1 is the prior, λ = 0 mean field. The guide and the
+    :mod:`aeframe.infer.variational.guide`. λ = 1 is the prior, λ = 0 mean field. The guide and the
     model's trainable parameters climb the ELBO together, by Adam.
 
     Attributes
     ----------
     rules
-        Tables of rules, or their names, see :mod:`aeframe.infer.variational_rules`.
+        Tables of rules, or their names, see :mod:`aeframe.infer.variational.rules`.
     steps
         Steps of Adam.
     samples
