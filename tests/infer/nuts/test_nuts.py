@@ -12,8 +12,8 @@ import aeframe as ae
 from aeframe.core.errors import ArgumentError, BackendError, FitError
 from aeframe.distributions import Flat, Poisson
 from aeframe.infer import SampledPosterior
-from aeframe.infer import chains as chains_module
-from aeframe.infer import host as host_module
+from aeframe.infer.nuts import chains as chains_module
+from aeframe.infer.nuts import host as host_module
 from aeframe.infer.nuts.chains import _schedule, make_kernel
 
 RNG = np.random.default_rng(0)
