@@ -168,13 +168,6 @@ def test_an_interrupt_keeps_what_was_sampled(monkeypatch):
     assert 1 <= found.chains["w"].shape[1] < 10_000_000
 
 
-def test_fit_chooses_nuts_for_continuous_sites(monkeypatch):
-    monkeypatch.setattr(ae.NUTS, "run", lambda self, model, data: _Ran(self, "as asked"))
-    found = line().fit(X)
-    assert isinstance(found.method, ae.NUTS)
-    assert "continuous" in found.why
-
-
 def test_the_schedule_is_as_long_as_the_run():
     phases, closes, ends = _schedule(200)
     assert (phases[:200] < 2).all()
