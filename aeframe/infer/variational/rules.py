@@ -255,7 +255,8 @@ BOUNDED = (
 )
 
 _z, _c, _d = drawn(NormalRV, "location", "scale"), Fixed("c"), Fixed("d")
-_stretched = normal(mul(_d, location), mul(term(at.abs)(_d), scale))
+c, d = Var("c"), Var("d")
+_stretched = normal(mul(d, location), mul(term(at.abs)(d), scale))
 _maps = {"z": (_z, normal(location, scale))}
 _maps |= {"d z": (mul(_d, _z), _stretched), "z d": (mul(_z, _d), _stretched)}
 
@@ -263,10 +264,10 @@ _maps |= {"d z": (mul(_d, _z), _stretched), "z d": (mul(_z, _d), _stretched)}
 def _shifts(name: str, draw: Call, of: Call) -> Iterator[tuple[str, Call, Call]]:
     """The draw plus and minus c, and c minus the draw."""
     center, sd = of.args
-    yield f"c + {name}", add(_c, draw), normal(add(_c, center), sd)
-    yield f"{name} + c", add(draw, _c), normal(add(_c, center), sd)
-    yield f"{name} − c", sub(draw, _c), normal(sub(center, _c), sd)
-    yield f"c − {name}", sub(_c, draw), normal(sub(_c, center), sd)
+    yield f"c + {name}", add(_c, draw), normal(add(c, center), sd)
+    yield f"{name} + c", add(draw, _c), normal(add(c, center), sd)
+    yield f"{name} − c", sub(draw, _c), normal(sub(center, c), sd)
+    yield f"c − {name}", sub(_c, draw), normal(sub(c, center), sd)
 
 
 #: Maps of a normal draw z, written as expressions.

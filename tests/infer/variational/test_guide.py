@@ -72,6 +72,8 @@ EXACT = [
     ae.MultivariateNormal([1.0, -1.0], [[2.0, 0.6], [0.6, 1.0]]),
     ae.Transformed(ae.Normal(0.5, 2.0), at.exp),
     ae.Transformed(ae.Normal(0.5, 2.0), lambda z: 1.0 - 3.0 * z),
+    ae.Transformed(ae.Normal([0.5, 1.0], 2.0), lambda z: z * -2.0 + 1.0),
+    ae.Transformed(ae.Normal(0.5, 2.0), lambda z: 3.0 - z, ae.Real()),
     ae.Bernoulli(0.3),
     ae.Bernoulli(logits=-1.0),
     ae.Categorical([0.2, 0.5, 0.3]),
