@@ -1,14 +1,14 @@
 """The guide of a Model: the pass that gives every free site a draw that is learned.
 
-Each free site's prior is put in a family by the rules. Where h maps real numbers onto the set that
-a parameter of the family lies in, that parameter becomes
+Each free site's prior is put in a family by the rules, and the natural parameters η of that become
 
-    h(λ·h⁻¹(θ(parents)) + (1 − λ)·h⁻¹(α)),  element by element,
+    λ·η(parents) + (1 − λ)·η(α),  element by element,
 
-with θ the prior's parameter on the guide's own draws of the parents, λ = sigmoid(l) from ½, and α
-from θ (Ambrogioni et al. 2021, eq. 5). Locations are blended linearly, as in TensorFlow
-Probability, and scales geometrically: σ = θ^λ α^(1 − λ). A linear blend of scales is never below
-(1 − λ)·α, so that in a hierarchy the draws could not follow a scale of theirs that is near 0.
+with the prior's η on the guide's own draws of the parents, λ = sigmoid(l) from ½, and α from the
+prior's (Ambrogioni et al. 2021, eq. 5). Of a normal with location m and scale s they are m/s² and
+1/s². TensorFlow Probability blends m and s instead; but conjugate updates add natural parameters,
+so that this holds the exact posterior of a normal given its parents, whatever its scale: in a
+hierarchy, the draws follow a scale of theirs that goes to 0.
 """
 
 from __future__ import annotations
@@ -44,11 +44,8 @@ class Learned:
         Whose it is, and its number among the parameters of the family.
     support, shape
         The set it lies in, and its shape.
-    own
-        Which part of the vector (1 − λ)·h⁻¹(α) is: α itself would have no gradient left where λ
-        has come near 1.
-    weight
-        Which part the logit of λ is, ``None`` where λ is 0.
+    own, weight
+        Which parts of the vector its own number and the logit of its λ are; no λ: ``None``.
     """
 
     site: str
@@ -58,18 +55,9 @@ class Learned:
     own: int
     weight: int | None
 
-    def value(self, theta: Variable, parts: Sequence[Variable]) -> Variable:
-        """The blend of θ and α, or α alone."""
-        found = parts[self.own]
-        if self.weight is not None:
-            found = at.sigmoid(parts[self.weight]) * self.support.inverse(theta, xp=at) + found
-        return self.support.forward(found)
-
-    def start(self, theta: Variable) -> Variable:
-        """The own part of the vector at which α is θ, and λ one half."""
-        spread = theta if theta.type.shape == self.shape else at.alloc(theta, *self.shape)
-        found = self.support.inverse(spread, xp=at)
-        return found if self.weight is None else 0.5 * found
+    def spread(self, theta: Variable) -> Variable:
+        """θ in its shape."""
+        return theta if theta.type.shape == self.shape else at.alloc(theta, *self.shape)
 
 
 @dataclass(frozen=True)
@@ -83,6 +71,7 @@ class Conditional:
     learned: tuple[Learned | None, ...]
     shape: tuple[int, ...]
     noise: int
+    blended: bool
 
     @property
     def size(self) -> int:
@@ -208,8 +197,9 @@ class ToGuide(Pass):
         values = given.take(graph)
         discrete = any(c.family.discrete for c in conditionals.values())
         starts = [at.zeros(s, dtype="float64") for s in shapes]
-        for each, theta in first.thetas:
-            starts[each.own] = each.start(theta)
+        for name, c in conditionals.items():
+            for i, start in own_at(c, first.parameters[name]).items():
+                starts[i] = start
         center = np.concatenate([np.full(c.size, c.family.center) for c in conditionals.values()])
         return Guide(
             tuple(graph.inputs),
@@ -280,22 +270,22 @@ class _Places:
         shape = shape if family.discrete else support.free_shape(shape)
         parameters: list[Variable] = []
         learned: list[Learned | None] = []
+        blended = False
         for i, (marked, of) in enumerate(zip(made.owner.inputs, family.supports, strict=True)):
             marker = getattr(marked.owner, "op", None)
-            if of is None or not isinstance(marker, BlendOp | OwnOp):
-                theta = marked.owner.inputs[0] if isinstance(marker, BlendOp | OwnOp) else marked
-                parameters.append(theta)
+            theta = marked.owner.inputs[0] if isinstance(marker, BlendOp | OwnOp) else marked
+            parameters.append(theta)
+            if of is None or theta is marked:
                 learned.append(None)
                 continue
-            (theta,) = marked.owner.inputs
+            blended |= isinstance(marker, BlendOp)
             own_shape = family.parameter_shape(i, shape, theta.type.shape)
-            own = self.take(of.free_shape(own_shape))
-            weight = self.take(own_shape) if isinstance(marker, BlendOp) else None
-            parameters.append(theta)
+            weighted = blended and family.weighted[i]
+            own, weight = self.take(own_shape), self.take(own_shape) if weighted else None
             learned.append(Learned(node.op.name, i, of, own_shape, own, weight))
         self.noise += 1
         both = tuple(parameters), tuple(learned)
-        return Conditional(node, rules, family, *both, shape, self.noise - 1)
+        return Conditional(node, rules, family, *both, shape, self.noise - 1, blended)
 
 
 class _Draws:
@@ -307,7 +297,6 @@ class _Draws:
         self.free: dict[str, Variable] = {}
         self.parameters: dict[str, list[Variable]] = {}
         self.ends: dict[str, list[Variable]] = {}
-        self.thetas: list[tuple[Learned, Variable]] = []
         self.noise: Variable | None = None
         self.late: dict[Variable, Variable] = {}
 
@@ -360,7 +349,6 @@ class _Draws:
         n = len(c.parameters)
         found = replay([*c.parameters, *c.node.inputs[1:]], realized)
         self.parameters[name], self.ends[name] = found[:n], found[n:]
-        self.thetas += [(k, t) for k, t in zip(c.learned, found[:n], strict=True) if k]
 
     def log_density(
         self, learned: Sequence[Variable], mixing: int | None, discrete: bool = False
@@ -405,7 +393,28 @@ def parameters_at(
     c: Conditional, thetas: Sequence[Variable], parts: Sequence[Variable]
 ) -> list[Variable]:
     """The parameters of a site's family, where the prior's are ``thetas``."""
-    return [t if k is None else k.value(t, parts) for k, t in zip(c.learned, thetas, strict=True)]
+    found = list(thetas)
+    known = [k for k in c.learned if k is not None]
+    own = [parts[k.own] for k in known]
+    if c.blended:
+        weights = [None if k.weight is None else at.sigmoid(parts[k.weight]) for k in known]
+        made = c.family.blend([thetas[k.index] for k in known], own, weights)
+    else:
+        made = [k.support.forward(o) for k, o in zip(known, own, strict=True)]
+    for k, value in zip(known, made, strict=True):
+        found[k.index] = value
+    return found
+
+
+def own_at(c: Conditional, thetas: Sequence[Variable]) -> dict[int, Variable]:
+    """Which parts of the vector to start from, of the prior's parameters ``thetas``."""
+    known = [k for k in c.learned if k is not None]
+    spread = [k.spread(thetas[k.index]) for k in known]
+    if c.blended:
+        made = c.family.own(spread)
+    else:
+        made = [k.support.inverse(t, xp=at) for k, t in zip(known, spread, strict=True)]
+    return {k.own: value for k, value in zip(known, made, strict=True)}
 
 
 def _shaped(variable: Variable, shape: tuple[int, ...]) -> Variable:
