@@ -74,8 +74,7 @@ def ascent(graph: Graph, guide: Guide, learned: Sequence[Parameter], baseline: V
     wrt = (guide.vector, *free.values())
     found = grad(replay([objective], bounded)[0], list(wrt))
     found = replay(found, {advantage: bound - baseline})
-    for late in (guide.late, {guide.held: guide.vector}):
-        bound, *found = replay([bound, *found], late)
+    bound, *found = replay([bound, *found], {guide.held: guide.vector})
     return Ascent(bound, wrt, tuple(found))
 
 
@@ -152,8 +151,7 @@ def climb(
     model.store  # noqa: B018 (names the cells)
     learned = tuple(p for p in parameters(log_p) if p.trainable)
     outputs = [log_p, guide.log_q, *guide.values.values()]
-    for late in (guide.late, {guide.held: guide.vector}):
-        outputs = replay(outputs, late)
+    outputs = replay(outputs, {guide.held: guide.vector})
     inputs = [guide.noise, guide.vector, *guide.inputs]
     vector = Parameter(np.zeros(guide.size), name="guide")
     data = tuple(State(np.zeros(v.type.shape), dtype=v.type.dtype) for v in guide.inputs)

@@ -6,7 +6,8 @@ randomness of a guide, and draws can be differentiated by the parameters whereve
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, TypeAlias
 
 import aesara.tensor as at
 import numpy as np
@@ -16,6 +17,7 @@ from aeframe.core import TypedOp
 from aeframe.core.supports import Positive, Real, Support
 from aeframe.gp.linalg import TriangularSolveOp
 
+Blended: TypeAlias = "Sequence[Variable]"
 _LOG_ROOT_TAU = 0.5 * float(np.log(2.0 * np.pi))
 
 
@@ -40,9 +42,12 @@ class Family(TypedOp):
         others are on the unconstrained scale of the site's support.
     joint
         Whether all sites of the family have their noise mixed by one triangular matrix.
+    weighted
+        Whether each parameter has a λ of its own, where it is blended.
     """
 
     supports: ClassVar[tuple[Support | None, ...]]
+    weighted: ClassVar[tuple[bool, ...]] = (True,)
     center: ClassVar[float] = 0.0
     discrete: ClassVar[bool] = False
     joint: ClassVar[bool] = False
@@ -65,11 +70,49 @@ class Family(TypedOp):
         """The shape of parameter ``i``, ``given`` in the model, for draws of ``shape``."""
         return shape
 
+    def blend(
+        self, thetas: Blended, owns: Blended, weights: Sequence[Variable | None]
+    ) -> list[Variable]:
+        """λ θ + own, where own stands for (1 − λ) α: parameters that are natural ones.
 
-class LocationScale(Family):
-    """location + scale · e, where ``e`` is a standard draw: a subclass gives it and its density."""
+        Parameters
+        ----------
+        thetas, owns, weights
+            Of each learned parameter: the prior's θ; what is learned; λ.
+        """
+        return [w * t + o for t, o, w in zip(thetas, owns, weights, strict=True)]
+
+    def own(self, thetas: Blended) -> list[Variable]:
+        """What is learned where α is θ and λ is ½."""
+        return [0.5 * t for t in thetas]
+
+
+class _Located(Family):
+    """Families of a location m and a scale s, whose natural parameters are m/s² and 1/s²."""
 
     supports = (Real(), Positive())
+    weighted = (False, True)
+
+    def blend(
+        self, thetas: Blended, owns: Blended, weights: Sequence[Variable | None]
+    ) -> list[Variable]:
+        """Precision λ/s² + A, and precision times location λ m/s² + A b; learned are b and log A.
+
+        Written so that nothing is divided by s.
+        """
+        (m, s), (b, log_a), (_, weight) = thetas, owns, weights
+        assert weight is not None
+        total = weight + at.exp(log_a) * at.square(s)
+        return [b + (weight / total) * (m - b), s / at.sqrt(total)]
+
+    def own(self, thetas: Blended) -> list[Variable]:
+        """The location m, and half of the precision."""
+        m, s = thetas
+        return [m, float(np.log(0.5)) - 2.0 * at.log(s)]
+
+
+class LocationScale(_Located):
+    """location + scale · e, where ``e`` is a standard draw: a subclass gives it and its density."""
 
     def standard(self, noise: Variable) -> Variable:
         """The standard draw."""
@@ -170,7 +213,7 @@ class LogHalfNormalFamily(LocationScale):
         return float(np.log(2.0)) - _LOG_ROOT_TAU + e - 0.5 * at.exp(2.0 * e)
 
 
-class CorrelatedNormalFamily(Family):
+class CorrelatedNormalFamily(_Located):
     """location + scale · R z along the last axis: normal, with a Cholesky factor diag(scale) R."""
 
     supports = (Real(), Positive(), None)

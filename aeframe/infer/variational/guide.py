@@ -1,14 +1,14 @@
 """The guide of a Model: the pass that gives every free site a draw that is learned.
 
-Each free site's prior is put in a family by the rules. Where h maps real numbers onto the set that
-a parameter of the family lies in, that parameter becomes
+Each free site's prior is put in a family by the rules, and the natural parameters η of that become
 
-    h(λ·h⁻¹(θ(parents)) + (1 − λ)·h⁻¹(α)),  element by element,
+    λ·η(parents) + (1 − λ)·η(α),  element by element,
 
-with θ the prior's parameter on the guide's own draws of the parents, λ = sigmoid(l) from ½, and α
-from θ (Ambrogioni et al. 2021, eq. 5). Locations are blended linearly, as in TensorFlow
-Probability, and scales geometrically: σ = θ^λ α^(1 − λ). A linear blend of scales is never below
-(1 − λ)·α, so that in a hierarchy the draws could not follow a scale of theirs that is near 0.
+with the prior's η on the guide's own draws of the parents, λ = sigmoid(l) from ½, and α from the
+prior's (Ambrogioni et al. 2021, eq. 5). Of a normal with location m and scale s they are m/s² and
+1/s². TensorFlow Probability blends m and s instead; but conjugate updates add natural parameters,
+so that this holds the exact posterior of a normal given its parents, whatever its scale: in a
+hierarchy, the draws follow a scale of theirs that goes to 0.
 """
 
 from __future__ import annotations
@@ -21,73 +21,14 @@ import numpy as np
 from aesara.graph.basic import Apply, Variable
 
 from aeframe.core.errors import ArgumentError
-from aeframe.core.graph import Graph, replay
-from aeframe.core.shapes import narrow
-from aeframe.core.supports import Support
-from aeframe.gp.linalg import TriangularSolveOp
+from aeframe.core.graph import Graph
+from aeframe.infer.variational.draws import Conditional, Draws, Learned, own_at
 from aeframe.infer.variational.families import Family
 from aeframe.infer.variational.parts import PartsOp, Shapes, WholeOp
 from aeframe.infer.variational.rules import BlendOp, OwnOp
-from aeframe.prob.density import realize
 from aeframe.prob.sites import SiteOp, rewrite_sites, tell
 from aeframe.prob.unconstrain import static_sites
 from aeframe.rewrites import Pass, Report, Rule, Step, find_rule
-
-
-@dataclass(frozen=True)
-class Learned:
-    """A parameter of one site's family that the guide learns, and its places in the vector.
-
-    Attributes
-    ----------
-    site, index
-        Whose it is, and its number among the parameters of the family.
-    support, shape
-        The set it lies in, and its shape.
-    own
-        Which part of the vector (1 − λ)·h⁻¹(α) is: α itself would have no gradient left where λ
-        has come near 1.
-    weight
-        Which part the logit of λ is, ``None`` where λ is 0.
-    """
-
-    site: str
-    index: int
-    support: Support
-    shape: tuple[int, ...]
-    own: int
-    weight: int | None
-
-    def value(self, theta: Variable, parts: Sequence[Variable]) -> Variable:
-        """The blend of θ and α, or α alone."""
-        found = parts[self.own]
-        if self.weight is not None:
-            found = at.sigmoid(parts[self.weight]) * self.support.inverse(theta, xp=at) + found
-        return self.support.forward(found)
-
-    def start(self, theta: Variable) -> Variable:
-        """The own part of the vector at which α is θ, and λ one half."""
-        spread = theta if theta.type.shape == self.shape else at.alloc(theta, *self.shape)
-        found = self.support.inverse(spread, xp=at)
-        return found if self.weight is None else 0.5 * found
-
-
-@dataclass(frozen=True)
-class Conditional:
-    """One site of the guide: the rules that made it, its family and where its noise lies."""
-
-    node: Apply
-    rules: tuple[str, str]
-    family: Family
-    parameters: tuple[Variable, ...]
-    learned: tuple[Learned | None, ...]
-    shape: tuple[int, ...]
-    noise: int
-
-    @property
-    def size(self) -> int:
-        """How many numbers it is drawn of."""
-        return int(np.prod(self.shape, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -106,9 +47,8 @@ class Guide:
     values
         Free site → the guide's draw.
     log_q
-        The log density of the draw, by ``held``.
-    late
-        What takes the place of variables in ``log_q`` once it is differentiated.
+        The log density of the draw, by ``held``; that of joint normals by ``vector``, as their
+        entropy is known and their matrix can be near singular.
     score
         The log density of its discrete part, by ``vector``; ``None`` where there is none.
     given, log_prob
@@ -129,7 +69,6 @@ class Guide:
     held: Variable
     values: Mapping[str, Variable]
     log_q: Variable
-    late: Mapping[Variable, Variable]
     score: Variable | None
     given: tuple[Variable, ...]
     log_prob: Variable
@@ -201,15 +140,16 @@ class ToGuide(Pass):
         sizes = {"noise": sum(c.size for c in conditionals.values()), "guide": size, "held": size}
         noise, vector, held = (at.TensorType("float64", (n,))(name=k) for k, n in sizes.items())
         learned, fixed = (PartsOp(shapes).make_node(v).outputs for v in (vector, held))
-        first, drawn = (_Draws(conditionals) for _ in range(2))
+        first, drawn = (Draws(conditionals) for _ in range(2))
         first.draw(graph, noise, None, None)
         drawn.draw(graph, noise, learned, mixing)
-        given = _Draws(conditionals)
+        given = Draws(conditionals)
         values = given.take(graph)
         discrete = any(c.family.discrete for c in conditionals.values())
         starts = [at.zeros(s, dtype="float64") for s in shapes]
-        for each, theta in first.thetas:
-            starts[each.own] = each.start(theta)
+        for name, c in conditionals.items():
+            for i, start in own_at(c, first.parameters[name]).items():
+                starts[i] = start
         center = np.concatenate([np.full(c.size, c.family.center) for c in conditionals.values()])
         return Guide(
             tuple(graph.inputs),
@@ -218,7 +158,6 @@ class ToGuide(Pass):
             held,
             drawn.values,
             drawn.log_density(fixed, mixing),
-            drawn.late,
             drawn.log_density(learned, None, discrete=True) if discrete else None,
             values,
             given.log_density(learned, mixing),
@@ -280,145 +219,19 @@ class _Places:
         shape = shape if family.discrete else support.free_shape(shape)
         parameters: list[Variable] = []
         learned: list[Learned | None] = []
+        blended = False
         for i, (marked, of) in enumerate(zip(made.owner.inputs, family.supports, strict=True)):
             marker = getattr(marked.owner, "op", None)
-            if of is None or not isinstance(marker, BlendOp | OwnOp):
-                theta = marked.owner.inputs[0] if isinstance(marker, BlendOp | OwnOp) else marked
-                parameters.append(theta)
+            theta = marked.owner.inputs[0] if isinstance(marker, BlendOp | OwnOp) else marked
+            parameters.append(theta)
+            if of is None or theta is marked:
                 learned.append(None)
                 continue
-            (theta,) = marked.owner.inputs
+            blended |= isinstance(marker, BlendOp)
             own_shape = family.parameter_shape(i, shape, theta.type.shape)
-            own = self.take(of.free_shape(own_shape))
-            weight = self.take(own_shape) if isinstance(marker, BlendOp) else None
-            parameters.append(theta)
+            weighted = blended and family.weighted[i]
+            own, weight = self.take(own_shape), self.take(own_shape) if weighted else None
             learned.append(Learned(node.op.name, i, of, own_shape, own, weight))
         self.noise += 1
         both = tuple(parameters), tuple(learned)
-        return Conditional(node, rules, family, *both, shape, self.noise - 1)
-
-
-class _Draws:
-    """Values of the free sites, each on those of its parents, and the guide's density there."""
-
-    def __init__(self, conditionals: Mapping[str, Conditional]) -> None:
-        self.conditionals = conditionals
-        self.values: dict[str, Variable] = {}
-        self.free: dict[str, Variable] = {}
-        self.parameters: dict[str, list[Variable]] = {}
-        self.ends: dict[str, list[Variable]] = {}
-        self.thetas: list[tuple[Learned, Variable]] = []
-        self.noise: Variable | None = None
-        self.late: dict[Variable, Variable] = {}
-
-    def draw(
-        self,
-        graph: Graph,
-        noise: Variable,
-        learned: Sequence[Variable] | None,
-        mixing: int | None,
-    ) -> None:
-        """The guide's draws; without what is ``learned``, parameters are the prior's."""
-        if learned is not None and mixing is not None:
-            joint = [np.full(c.size, c.family.joint) for c in self.conditionals.values()]
-            (index,) = np.nonzero(np.concatenate(joint))
-            self.noise = noise if len(index) == noise.type.shape[0] else noise[index]
-            mixed = at.dot(_triangle(learned[mixing]), self.noise)
-            noise = mixed if self.noise is noise else at.set_subtensor(noise[index], mixed)
-        shapes = tuple(c.shape for c in self.conditionals.values())
-        parts = PartsOp(shapes).make_node(noise).outputs
-        realized = realize(graph, {})
-        for name, c in self.conditionals.items():
-            self._given(name, c, realized)
-            thetas = self.parameters[name]
-            used = thetas if learned is None else parameters_at(c, thetas, learned)
-            self.free[name] = c.family.draw(parts[c.noise], *used)
-            value = self.free[name]
-            if not c.family.discrete:
-                value = c.node.op.support.forward(value, *self.ends[name])
-            site = c.node.outputs[0]
-            dtype = site.type.dtype
-            self.values[name] = value if value.type.dtype == dtype else value.astype(dtype)
-            realized[site] = self.values[name]
-
-    def take(self, graph: Graph) -> tuple[Variable, ...]:
-        """Values that are given: one input for each site."""
-        sites = {name: c.node.outputs[0] for name, c in self.conditionals.items()}
-        self.values = {name: site.type(name=name) for name, site in sites.items()}
-        realized = realize(graph, self.values)
-        for name, c in self.conditionals.items():
-            self._given(name, c, realized)
-            self.free[name] = self.values[name]
-            if not c.family.discrete:
-                support = c.node.op.support
-                found = support.inverse(self.values[name], *self.ends[name], xp=at)
-                self.free[name] = _shaped(found, c.shape)
-        return tuple(self.values.values())
-
-    def _given(self, name: str, c: Conditional, realized: Mapping[Variable, Variable]) -> None:
-        """What the prior says of a site, given its parents."""
-        n = len(c.parameters)
-        found = replay([*c.parameters, *c.node.inputs[1:]], realized)
-        self.parameters[name], self.ends[name] = found[:n], found[n:]
-        self.thetas += [(k, t) for k, t in zip(c.learned, found[:n], strict=True) if k]
-
-    def log_density(
-        self, learned: Sequence[Variable], mixing: int | None, discrete: bool = False
-    ) -> Variable:
-        """The log density of all values, or of the ``discrete`` ones alone."""
-        terms, standard = [], []
-        for name, c in self.conditionals.items():
-            if discrete and not c.family.discrete:
-                continue
-            used, value = parameters_at(c, self.parameters[name], learned), self.free[name]
-            if c.family.joint:
-                location, scale = used
-                standard.append(at.flatten((value - location) / scale))
-                terms.append(-at.log(scale).sum())
-            else:
-                terms.append(c.family.log_density(value, *used))
-            if not c.family.discrete:
-                terms.append(-c.node.op.support.log_jacobian(value, *self.ends[name]))
-        if standard:
-            assert mixing is not None
-            e = at.concatenate(standard)
-            z = TriangularSolveOp()(_triangle(learned[mixing]), e)
-            terms.append(self._log_normal(z))
-        return at.stack(terms).sum()
-
-    def _log_normal(self, z: Variable) -> Variable:
-        """The log density of the joint normal's noise ``z``, as solved for.
-
-        Of draws the noise is known: the value is by that, so that what a triangle near singular
-        rounds can never pass for a better bound, and the gradient alone by ``z``.
-        """
-        known = self.noise
-        constant = 0.5 * float(np.log(2.0 * np.pi))
-        if known is None:
-            return (-0.5 * at.square(z) - constant).sum()
-        solved = z.type(name="solved")
-        self.late[solved] = z
-        return (-0.5 * at.square(known) - known * (z - solved) - constant).sum()
-
-
-def parameters_at(
-    c: Conditional, thetas: Sequence[Variable], parts: Sequence[Variable]
-) -> list[Variable]:
-    """The parameters of a site's family, where the prior's are ``thetas``."""
-    return [t if k is None else k.value(t, parts) for k, t in zip(c.learned, thetas, strict=True)]
-
-
-def _shaped(variable: Variable, shape: tuple[int, ...]) -> Variable:
-    """``variable``, which has that shape, with a type that says so."""
-    if variable.type.shape == shape:
-        return variable
-    made = at.reshape(variable, shape, ndim=len(shape))
-    narrow(made.owner)
-    return made
-
-
-def _triangle(matrix: Variable) -> Variable:
-    """I + the part of the matrix below its diagonal."""
-    n = matrix.type.shape[0]
-    assert n is not None
-    return at.constant(np.eye(n)) + matrix * at.constant(np.tril(np.ones((n, n)), -1))
+        return Conditional(node, rules, family, *both, shape, self.noise - 1, blended)

@@ -17,8 +17,8 @@ from aeframe.core.progress import progress_bar
 from aeframe.core.summary import plain_table, render
 from aeframe.infer.diagnosis import Check, arviz, check_pareto_k
 from aeframe.infer.posterior import Inference, Posterior, shown
+from aeframe.infer.variational.draws import Learned
 from aeframe.infer.variational.elbo import Climb, Vector, climb
-from aeframe.infer.variational.guide import Learned
 from aeframe.infer.variational.parts import PartsOp
 from aeframe.infer.variational.rules import ASVI, FULL_RANK, MEAN_FIELD
 from aeframe.prob import Model
@@ -196,9 +196,9 @@ class StructuredVI(Inference):
     """Automatic structured variational inference (Ambrogioni et al. 2021, arXiv 2002.00643).
 
     The guide is the model itself, with every free site's distribution in a family that can be
-    learned: each parameter is a blend λ·θ(parents) + (1 − λ)·α, see
-    :mod:`aeframe.infer.variational.guide`. λ = 1 is the prior, λ = 0 mean field. The guide and the
-    model's trainable parameters climb the ELBO together, by Adam.
+    learned: its natural parameters are λ·η(parents) + (1 − λ)·η(α), see
+    :mod:`aeframe.infer.variational.guide`. λ = 0 is mean field. The guide and the model's trainable
+    parameters climb the ELBO together, by Adam.
 
     Attributes
     ----------

@@ -309,7 +309,7 @@ _normals = {
     "correlated": term(CorrelatedNormalFamily)(location, scale, Var("mixing")),
 }
 
-BLENDED = Definition("guide: λ·θ + (1 − λ)·α", _family, _each(BlendOp))
+BLENDED = Definition("guide: λ·η + (1 − λ)·η(α)", _family, _each(BlendOp))
 OWN = Definition("guide: α", _family, _each(OwnOp))
 INDEPENDENT = tuple(
     Definition(f"guide: {name} normal, α", left, normal(*_own)) for name, left in _normals.items()

@@ -96,10 +96,14 @@ def prior_ratios(distribution, rules=ASVI, n=2000):
     graph = lowered(One(distribution), ())
     guide = ToGuide(rules).guide(graph)
     vector = np.zeros(guide.size)
-    for learned in guide.conditionals["x"].learned:
-        if learned is not None:
-            start, stop = PartsOp(guide.shapes).places[learned.weight]
-            vector[start:stop] = 60.0  # sigmoid is 1
+    conditional = guide.conditionals["x"]
+    for learned in filter(None, conditional.learned):
+        if learned.weight is None:
+            continue
+        places = PartsOp(guide.shapes).places
+        vector[slice(*places[learned.weight])] = 60.0  # sigmoid is 1
+        if isinstance(learned.support, ae.Positive):
+            vector[slice(*places[learned.own])] = -80.0  # no precision of its own
     ratio = log_density(graph, guide.values) - guide.log_q
     inputs = [guide.noise, guide.held, guide.vector]
     program = ae.Backend("jax").compile(inputs, [ratio])
@@ -138,18 +142,18 @@ class Switch(ae.Model):
         self.sample("y", ae.Normal(x, 0.5))
 
 
-# the parts of the vector: own and weight of each parameter, site after site
-VECTOR = np.array([0.4, -0.3, 0.8, 0.5, -0.2, 0.1])
+# logits of `on`: own, λ; location of `x`: own; precision of `x`: own, λ
+VECTOR = np.array([0.4, -0.3, 0.8, -0.5, 0.1])
 
 
 def exact_elbo(v):
     """By summing over the discrete site and quadrature over the other."""
-    a, w = v[::2], expit(v[1::2])
-    p = expit(w[0] * logit(0.3) + a[0])
-    sd = np.exp(w[2] * np.log(1.5) + a[2])
+    p = expit(expit(v[1]) * logit(0.3) + v[0])
+    kept, own = expit(v[4]) / 1.5**2, np.exp(v[3])
+    sd = (kept + own) ** -0.5
     total = 0.0
     for on, q in ((0, 1 - p), (1, p)):
-        guide = stats.norm(w[1] * 2.0 * on + a[1], sd)
+        guide = stats.norm((kept * 2.0 * on + own * v[2]) * sd**2, sd)
 
         def integrand(x, on=on, guide=guide, q=q):
             joint = np.log([0.7, 0.3][on]) + stats.norm(2.0 * on, 1.5).logpdf(x)
@@ -170,7 +174,7 @@ def test_gradient_of_the_elbo_is_unbiased():
     )
     noise = np.random.default_rng(1).standard_normal((400_000, 2))
     bounds, gradients = (np.asarray(v) for v in program.map([noise], VECTOR))
-    step = 1e-4 * np.eye(6)
+    step = 1e-4 * np.eye(5)
     exact = [(exact_elbo(VECTOR + h) - exact_elbo(VECTOR - h)) / 2e-4 for h in step]
     for got, wanted in ((bounds, exact_elbo(VECTOR)), *zip(gradients.T, exact, strict=True)):
         assert abs(got.mean() - wanted) < 4.5 * got.std() / np.sqrt(len(noise))
@@ -211,9 +215,9 @@ def test_the_pass_makes_a_graph_of_draws():
     model.init(0)  # what is observed has a draw too
     graph, report = ToGuide(ASVI)(lowered(model, ()))
     noise, vector = graph.inputs
-    assert (noise.type.shape, vector.type.shape) == ((2,), (6,))
+    assert (noise.type.shape, vector.type.shape) == ((2,), (5,))
     assert [s.path for s in report.steps] == ["on", "x"]
     program = ae.Backend("c").compile([noise, vector], list(graph.outputs))
-    on, x, y = program(np.array([-1.0, 0.0]), np.zeros(6))
+    on, x, y = program(np.array([-1.0, 0.0]), np.zeros(5))
     assert (int(on), float(y)) == (1, 1.4)
-    np.testing.assert_allclose(x, 1.0)  # λ is one half, of 2
+    np.testing.assert_allclose(x, 2.0 * (0.5 / 2.25) / (0.5 / 2.25 + 1.0))

@@ -84,7 +84,7 @@ SCHOOLS = EightSchools().observe({"y": [28.0, 8, -3, 7, -1, 1, 18, 12]})
 def test_eight_schools_comes_close_to_the_log_evidence():
     method = ae.StructuredVI(steps=10_000, progress=False)
     posterior = SCHOOLS.fit(inference=method)
-    assert posterior.elbo.value > -31.3113 - 0.35
+    assert posterior.elbo.value > -31.3113 - 0.03
     assert posterior.elbo.value < -31.3113
     # importance weights close part of the gap, and never more than that
     closer = posterior.iwelbo(50, 400)
@@ -149,7 +149,7 @@ Y = 1.0 - 0.7 * X + 0.3 * np.sin(7 * X)
 def test_full_rank_is_the_posterior_of_a_gaussian_model(backend):
     with ae.Backend(backend):
         model = Line().observe({"y": Y})
-        posterior = model.fit(X, inference=ae.FullRank(progress=False))
+        posterior = model.fit(X, inference=ae.FullRank(steps=8000, progress=False))
     design = np.stack([X, np.ones_like(X)], axis=1)
     prior = np.diag([4.0, 9.0])
     evidence = stats.multivariate_normal(cov=design @ prior @ design.T + 0.25 * np.eye(12))
@@ -266,9 +266,10 @@ def test_what_a_posterior_tells(tmp_path):
     posterior = model.fit(X, inference=ae.StructuredVI(**QUICK))
     told = posterior.explain()
     assert "slope ~ normal(0, 2)" in told
-    assert "λ·θ + (1 − λ)·α" in told
-    weights = posterior.weights("slope")
-    assert all(0 < float(w) < 1 for w in weights)
+    assert "λ·η + (1 − λ)·η(α)" in told
+    location, scale = posterior.weights("slope")
+    assert location is None  # it shares the λ of the scale
+    assert 0 < float(scale) < 1
     assert "ELBO" in posterior.summary()
     axes = posterior.plot_elbo()
     assert len(axes.lines[0].get_ydata()) == 1500
