@@ -97,7 +97,7 @@ a, b, c, s, x, y = Var("a"), Var("b"), Var("c"), Var("s", ""), Var("x", "*x"), V
 ALGEBRA = [
     Equality("sums in another order", add(add(a, b), c), add(a, add(b, c))),
     Equality("products in another order", mul(mul(a, b), c), mul(a, mul(b, c))),
-    Equality("product with a sum", mul(a, add(x, y)), add(mul(a, x), mul(a, y)), both=True),
+    Equality("product with a sum", mul(a, add(b, c)), add(mul(a, b), mul(a, c)), both=True),
     Equality("a term and its multiple", add(a, mul(a, b)), mul(a, add(b, 1.0))),
     Equality("times one", mul(a, 1.0), a),
     Equality("transposed twice", turn(turn(a)), a),

@@ -229,6 +229,27 @@ def test_kernels_get_on_with_each_other_whatever_they_cost(names, backend):
     np.testing.assert_allclose(found, before, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("bias", [False, True], ids=["no bias", "bias"])
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(nn.Conv2D, (2, 14, 14, 64)), (nn.Dense, (64, 128))], ids=["conv", "dense"]
+)
+def test_batch_normalization_becomes_part_of_the_layer_before_it(layer, shape, bias, backend):
+    size = (64, 3) if layer is nn.Conv2D else (64,)
+    x = rng.normal(size=shape).astype("float32")
+    with ae.Backend(backend):
+        model = nn.Sequential(layer(*size, bias=bias), nn.BatchNorm(), nn.relu)
+        model(x)
+        for path, cell in model.store.items():
+            if not path.endswith(".w"):
+                cell.value = rng.uniform(0.5, 1.5, cell.value.shape)
+        fast = model.optimize()
+        np.testing.assert_allclose(fast(x), model(x), rtol=1e-3, atol=1e-4)
+        moving = [n for n in typed_nodes(graph_of(fast)[0]) if n.outputs[0].type.ndim == x.ndim]
+    assert [type(n.op).__name__ for n in moving if n.inputs[0].name != "w"][-1] == "FusedOp"
+    assert "BatchNormInference" not in ", ".join(str(n.op) for n in moving)
+
+
 @pytest.mark.parametrize(
     "make",
     [
