@@ -240,9 +240,6 @@ WRONG = {
         where="e <= i and first_dtype == last_dtype",
     ),
     "a type": unregistered("wrong type", add(a, mul(b, 0.0)), a),
-    "a reverse that knows too little": unregistered(
-        "no way back", add(mul(a, b), mul(mul(a, b), -1.0)), mul(a, 0.0), both=True
-    ),
 }
 
 
