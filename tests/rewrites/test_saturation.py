@@ -246,7 +246,7 @@ def test_batch_normalization_becomes_part_of_the_layer_before_it(kind, bias, bac
         for path, cell in model.store.items():
             if not path.endswith(".w"):
                 cell.value = rng.uniform(0.5, 1.5, cell.value.shape)
-        fast = optimized(model)
+        fast = model.with_pass(Saturation(EQUALITIES, Likes("Fused")))
         np.testing.assert_allclose(fast(x), model(x), rtol=1e-3, atol=1e-4)
         ops = [n.op for n in typed_nodes(graph_of(fast)[0]) if n.outputs[0].type.ndim == x.ndim]
     assert "BatchNorm" not in str(ops) and str(ops[-1]).startswith("Fused")
