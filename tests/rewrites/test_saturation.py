@@ -172,11 +172,21 @@ def test_the_difference_is_drawn(tmp_path):
     fast(X)
     change = ae.diff(net, fast)
     assert change.removed and change.added and "linear layers" in str(change)
-    figure = change.plot()
-    before, after = ({t.get_text().split("\n")[0] for t in p.texts} for p in figure.axes)
+    axes = change.plot()
+    before, after = ({t.get_text().split("\n")[0] for t in ax.texts} for ax in axes)
     assert before - {""} == {"Dense", "Relu"} and after - {""} == {"Fused(Dense, Relu)"}
-    figure.savefig(tmp_path / "difference.png")
+    axes[0].figure.savefig(tmp_path / "difference.png")
     assert (tmp_path / "difference.png").stat().st_size > 2000
+
+
+def test_a_difference_needs_the_inputs_of_one_of_the_two():
+    net, other = Net(), Net()
+    with pytest.raises(StateError, match="the first, Net and the second, Net"):
+        ae.diff(net, other)
+    net(X)
+    for change in (ae.diff(net, other), ae.diff(other, net)):
+        assert not change.rewrites and len(change.removed) == len(change.added) == 3
+    assert not ae.diff(Net(), net, x_symbol()).rewrites
 
 
 class Normed(ae.Module):
@@ -404,6 +414,6 @@ def test_runs_of_what_stays_are_one_box_in_a_picture():
     model(X)
     fast = optimized(model)
     fast(X)
-    for panel in ae.diff(model, fast).plot().axes:
+    for panel in ae.diff(model, fast).plot():
         texts = [t.get_text() for t in panel.texts if t.get_text()]
         assert "Tanh" in texts[0] and "⋮" in texts[-1] and len(texts) <= 6
