@@ -131,9 +131,7 @@ def _before(out, op, reach):
 def _(op: Conv2DOp, out, n, rng):
     if len(out) != 4:
         raise Misfit
-    kernel = tuple(
-        int(k) for k in rng.choice([1, 2, 3, 4, 5], 2, p=[0.35, 0.2, 0.35, 0.06, 0.04])
-    )
+    kernel = tuple(int(k) for k in rng.choice([1, 2, 3, 4, 5], 2, p=[0.35, 0.2, 0.35, 0.06, 0.04]))
     kernel = (kernel[0], kernel[0]) if rng.random() < 0.5 else kernel
     c = int(rng.integers(1, 3))
     o = out[3] if out[3] % op.groups == 0 else op.groups
