@@ -327,6 +327,45 @@ def pinv_shape() -> Iterator[None]:
     pinv.make_node = with_shape
 
 
+def _matmul_gradients(_op: Any, inputs: Any, _outputs: Any, gradients: Any) -> list[Any]:
+    """Find g bᵀ and aᵀ g, summed where an input was broadcast."""
+    tensor = importlib.import_module("aesara.tensor")
+    (a, b), (g,) = inputs, gradients
+    left = a.dimshuffle("x", 0) if a.ndim == 1 else a
+    right = b.dimshuffle(0, "x") if b.ndim == 1 else b
+    g = tensor.expand_dims(g, -1) if b.ndim == 1 else g
+    g = tensor.expand_dims(g, -2) if a.ndim == 1 else g
+    found = [tensor.matmul(g, right.swapaxes(-1, -2)), tensor.matmul(left.swapaxes(-1, -2), g)]
+    for i, x in enumerate((left, right)):
+        found[i] = found[i].sum(axis=list(range(found[i].ndim - x.ndim)))
+        ones = [axis for axis, size in enumerate(x.type.shape) if size == 1]
+        found[i] = found[i].sum(axis=ones, keepdims=True).reshape(inputs[i].shape)
+    return found
+
+
+@contextmanager
+def matmul_types() -> Iterator[None]:
+    """Give ``at.matmul`` the dtype of its inputs (Aesara says float64), arrays, a gradient.
+
+    Unneeded once ``MatMul`` has all three.
+    """
+    yield
+    matmul = importlib.import_module("aesara.tensor.math").MatMul
+    make_node = matmul.make_node
+
+    @wraps(make_node)
+    def with_dtype(self: Any, *inputs: Any) -> Any:
+        node = make_node(self, *inputs)
+        dtype = self.dtype or np.result_type(*(x.type.dtype for x in node.inputs)).name
+        node.outputs[0].type = node.outputs[0].type.clone(dtype=dtype)
+        return node
+
+    def perform(self: Any, _node: Any, inputs: Any, outputs: Any) -> None:
+        outputs[0][0] = np.asarray(np.matmul(*inputs, dtype=self.dtype))
+
+    matmul.make_node, matmul.perform, matmul.L_op = with_dtype, perform, _matmul_gradients
+
+
 REPAIRS = (
     Repair(blas_is_unnamed, link_blas),
     Repair(lambda: True, quiet),
@@ -335,6 +374,7 @@ REPAIRS = (
     Repair(numpy_is_2, jax_random_state),
     Repair(python_is_3_12, python_scan),
     Repair(lambda: True, pinv_shape),
+    Repair(lambda: True, matmul_types),
 )
 
 

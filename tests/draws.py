@@ -84,7 +84,7 @@ DRAWS = {
     "stride": pairs(1, 1, 1, 2),
     "dilation": pairs(1, 1, 1, 2),
     "padding": padding,
-    "window": pairs(1, 2, 3, 3),
+    "window": pairs(1, 2, 2, 3),
     "kernel": lambda rng, out: out[:2] if len(out) == 4 else pairs(1, 2, 3)(rng, out),
     "channels": lambda rng, out: out[-1] if out else 1,
     "n": lambda rng, out: out[-1] if out else 1,
@@ -131,9 +131,7 @@ def _before(out, op, reach):
 def _(op: Conv2DOp, out, n, rng):
     if len(out) != 4:
         raise Misfit
-    kernel = tuple(
-        int(k) for k in rng.choice([1, 2, 3, 3, 4, 5], 2, p=[0.2, 0.1, 0.3, 0.3, 0.05, 0.05])
-    )
+    kernel = tuple(int(k) for k in rng.choice([1, 2, 3, 4, 5], 2, p=[0.35, 0.2, 0.35, 0.06, 0.04]))
     kernel = (kernel[0], kernel[0]) if rng.random() < 0.5 else kernel
     c = int(rng.integers(1, 3))
     o = out[3] if out[3] % op.groups == 0 else op.groups

@@ -268,3 +268,29 @@ def test_c_code_runs(symbolic, numeric):
 def test_jax_mode_draws_random_numbers():
     draw = at.random.RandomStream(1).normal(size=(3,))
     assert np.isfinite(aesara.function([], draw, mode="JAX")()).all()
+
+
+MATMUL_SHAPES = [((3,), (3,)), ((3,), (2, 3, 4)), ((2, 4, 3), (3,)), ((2, 3), (3, 4))]
+MATMUL_SHAPES += [((5, 2, 3), (3, 4)), ((1, 6, 2, 3), (5, 1, 3, 4)), ((2, 3), (5, 3, 1))]
+
+
+@pytest.mark.parametrize("shapes", MATMUL_SHAPES, ids=str)
+def test_matmul_has_the_dtype_of_its_inputs_and_a_gradient(shapes):
+    from aesara.gradient import verify_grad
+
+    a, b = (at.TensorType("float32", shape)() for shape in shapes)
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=shape).astype("float32") for shape in shapes]
+    assert at.matmul(a, b).type.dtype == "float32"
+    assert at.matmul(a, b.astype("float64")).type.dtype == "float64"
+    np.testing.assert_allclose(
+        at.matmul(a, b).eval({a: values[0], b: values[1]}), np.matmul(*values)
+    )
+    verify_grad(at.matmul, [v.astype("float64") for v in values], rng=rng)
+
+
+def test_matmul_is_not_mended_for_nothing():
+    found = python(
+        "import sys; import aesara.tensor as at; print(at.matmul(*at.fmatrices(2)).dtype)"
+    )
+    assert "float64" in found.stdout

@@ -179,6 +179,7 @@ class AutoML:
             race.run(bar)
         best = race.best
         model = child(setting, best.lineage, len(best.lineage), race.weights(best))
+        model._last_call = ("__call__", setting.types())  # type: ignore[attr-defined]
         found = tuple(c for c in race.candidates if c.curve)
         return AutoMLResult(
             *(trainable(model, setting), best, found, tuple(race.trace)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import TypeVar
 
 from aeframe.backends.base import as_backend
@@ -15,6 +16,7 @@ from aeframe.rewrites import (
     Alternative,
     Every,
     Greedy,
+    Pass,
     Rule,
     Saturation,
     find_rule,
@@ -29,7 +31,8 @@ def optimize(module: M, rules: Sequence[Rule | str] = ()) -> M:
     Simplifications are applied wherever they match; then equality saturation looks for the graph
     that costs least on the backend of the module, or else the current one. It runs when a graph
     is compiled: in inference with the weights as they are, in training with those rules alone
-    whose gradients agree too.
+    whose gradients agree too. A Module that ends in the same passes gets them anew, for the
+    backend of now, not once more.
 
     Parameters
     ----------
@@ -59,12 +62,28 @@ def optimize(module: M, rules: Sequence[Rule | str] = ()) -> M:
     given = [_rule(rule) for rule in ((rules,) if isinstance(rules, str) else rules)]
     cost = Analytic(as_backend(getattr(module, "_backend", None)))
     if not given:
-        simple = module.with_pass(Greedy(SIMPLIFICATIONS, name="simplify"))
-        return simple.with_pass(Saturation([*SIMPLIFICATIONS, *EQUALITIES], cost))
+        simple = Greedy(SIMPLIFICATIONS, name="simplify")
+        return _ending_in(module, [simple, Saturation([*SIMPLIFICATIONS, *EQUALITIES], cost)])
     one = [rule for rule in given if not isinstance(rule.left, Every)]
     several = [rule for rule in given if isinstance(rule.left, Every)]
-    made = module.with_pass(Greedy(one, name="optimize")) if one else module
-    return made.with_pass(Saturation(several, cost)) if several else made
+    greedy = [Greedy(one, name="optimize")] if one else []
+    return _ending_in(module, [*greedy, *([Saturation(several, cost)] if several else [])])
+
+
+def _ending_in(module: M, passes: Sequence[Greedy | Saturation]) -> M:
+    """``module`` with ``passes`` at its end, in the place of the same ones if they are there."""
+    made = copy(module)
+    last = module.passes[len(module.passes) - len(passes) :]
+    if [_rules_of(p) for p in last] == [_rules_of(p) for p in passes]:
+        made.passes = module.passes[: -len(passes)]
+    for each in passes:
+        made = made.with_pass(each)
+    return made
+
+
+def _rules_of(each: Pass) -> object:
+    """What a pass of :func:`optimize` is known by."""
+    return type(each), getattr(each, "rules", each)
 
 
 def _rule(given: object) -> Rule:

@@ -63,7 +63,7 @@ def run(out: Path) -> list[Row]:
     old, new = seconds(lambda: model(x), lambda: fast(x))
     rules = sorted({s.rule for s in fast.explain().steps})
     picture = out / "network.png"
-    ae.diff(model, fast).plot().savefig(picture)
+    ae.diff(model, fast).plot()[0].figure.savefig(picture)
     print(f"rules that made the network faster: {', '.join(rules)}")
     return [
         Row(

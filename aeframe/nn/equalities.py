@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from aesara.graph.basic import Apply, Variable
-from aesara.tensor.math import Dot
+from aesara.tensor.math import Dot, MatMul
 
 from aeframe.nn.ops import (
     ActivationOp,
@@ -54,9 +54,14 @@ from aeframe.rewrites.vocabulary import (
 
 
 @lifts(Dot)
-def _dot(node: Apply, inputs: list[Variable]) -> Variable | None:
-    """A product of matrices is a linear layer."""
-    return DenseOp()(*inputs) if node.outputs[0].type.ndim == 2 else None
+@lifts(MatMul)
+def _product(node: Apply, inputs: list[Variable]) -> Variable | None:
+    """A product with one matrix is a linear layer; stacks of as many matrices stay a product."""
+    a, b = inputs
+    if b.type.ndim == 2 <= a.type.ndim:
+        return DenseOp()(a, b)
+    alike = a.type.ndim > 2 and a.type.shape[:-2] == b.type.shape[:-2]
+    return MatMulOp()(a, b) if alike and None not in a.type.shape[:-2] else None
 
 
 add, mul, turn = term(AddOp), term(MulOp), term(TransposeOp, axes=(1, 0))
@@ -97,7 +102,7 @@ a, b, c, s, x, y = Var("a"), Var("b"), Var("c"), Var("s", ""), Var("x", "*x"), V
 ALGEBRA = [
     Equality("sums in another order", add(add(a, b), c), add(a, add(b, c))),
     Equality("products in another order", mul(mul(a, b), c), mul(a, mul(b, c))),
-    Equality("product with a sum", mul(a, add(x, y)), add(mul(a, x), mul(a, y)), both=True),
+    Equality("product with a sum", mul(a, add(b, c)), add(mul(a, b), mul(a, c)), both=True),
     Equality("a term and its multiple", add(a, mul(a, b)), mul(a, add(b, 1.0))),
     Equality("times one", mul(a, 1.0), a),
     Equality("transposed twice", turn(turn(a)), a),
@@ -318,18 +323,26 @@ IMAGES = [
 ]
 
 q, keys, values = Var("q", "h t d"), Var("keys", "h d r"), Var("values", "h r e")
+queries, turned, items = Var("q", "n h t d"), Var("keys", "n h d r"), Var("values", "n h r e")
+attend = term(AttentionOp, causal=False, scale=1.0)
 ATTENTION = [
+    Equality("multiple of products", matmul(mul(a, s), b), mul(matmul(a, b), s), both=True),
     Equality(
         "attention",
-        matmul(term(SoftmaxOp)(mul(matmul(q, keys), s)), values),
+        matmul(term(SoftmaxOp)(matmul(q, keys)), values),
         shaped(
             "(h, t, e)",
-            term(AttentionOp, causal=False, scale=1.0)(
-                shaped("(1, h, t, d)", mul(q, s)),
+            attend(
+                shaped("(1, h, t, d)", q),
                 shaped("(1, h, r, d)", term(TransposeOp, axes=(0, 2, 1))(keys)),
                 shaped("(1, h, r, e)", values),
             )[0],
         ),
+    ),
+    Equality(
+        "attention in a batch",
+        matmul(term(SoftmaxOp)(matmul(queries, turned)), items),
+        attend(queries, term(TransposeOp, axes=(0, 1, 3, 2))(turned), items)[0],
     ),
 ]
 
@@ -363,7 +376,6 @@ FUSED = [
         term(FusedOp, layer=Prop("layer"), activation=Prop("active"))(a, w, bias, b),
     ),
 ]
-
 
 plain = Var("w", "i o")
 in_panels, panels = term(PanelDenseOp, features=Prop("o")), term(PanelsOp)(plain)

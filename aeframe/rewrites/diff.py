@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aesara.graph.basic import Apply, Variable
 
 from aeframe.core.cells import Cell
-from aeframe.core.errors import ArgumentError
+from aeframe.core.errors import ArgumentError, StateError
 from aeframe.core.graph import Graph, leaves, toposort
 from aeframe.core.module import Module
 from aeframe.core.summary import plain_table, render
@@ -49,7 +50,7 @@ class Diff:
     __repr__ = __str__
 
     def plot(self) -> Any:
-        """Both sides as drawings, what differs in red and in green; returns the figure."""
+        """Both sides as drawings, what differs in red and in green; returns the two Axes."""
         from aeframe.rewrites.draw import draw
 
         return draw(self.removed, self.added)
@@ -66,7 +67,14 @@ def diff(a: Module, b: Module, *inputs: Variable) -> Diff:
         Two Modules. ``b`` is often ``a`` after ``optimize``, ``intervene`` or ``observe``.
     inputs
         Symbolic inputs for both; left out for kernels, circuits and models, and for Modules
-        that have been called on data.
+        of which one has been called on data.
+
+    Raises
+    ------
+    ArgumentError
+        When one of the two is no Module.
+    StateError
+        When there are no inputs, and neither was called.
     """
     for which, given in (("first", a), ("second", b)):
         if not isinstance(given, Module):
@@ -76,12 +84,26 @@ def diff(a: Module, b: Module, *inputs: Variable) -> Diff:
                 got=repr(given),
             )
     late = any(each.late for each in (*a.passes, *b.passes))
-    before, old = graph_of(a, inputs, in_inference=late)
-    after, new = graph_of(b, inputs, in_inference=late)
+    _require_inputs(a, b, inputs)
+    before, old = graph_of(a, inputs, late, like=b)
+    after, new = graph_of(b, inputs, late, like=a)
     shared = a.passes == b.passes[: len(a.passes)]
     known = len(old.reports) if shared else 0
     steps = tuple(s for r in new.reports[known:] for s in r.steps)
     return Diff(steps, *_apart(before, after))
+
+
+def _require_inputs(a: Module, b: Module, inputs: Sequence[Variable]) -> None:
+    if inputs or hasattr(a, "_last_call") or hasattr(b, "_last_call"):
+        return
+    given = {"first": a, "second": b}.items()
+    unknown = [f"the {w}, {type(m).__name__}" for w, m in given if not hasattr(m, "expression")]
+    if unknown:
+        raise StateError(
+            "the inputs of a model to compare are not known: it has not been called yet",
+            got=" and ".join(unknown),
+            fix="call one of the two on data once, or pass symbolic inputs: ae.diff(a, b, x)",
+        )
 
 
 def _apart(before: Graph, after: Graph) -> tuple[tuple[Apply, ...], tuple[Apply, ...]]:

@@ -44,7 +44,7 @@ def draw(removed: Sequence[Apply], added: Sequence[Apply]) -> Any:
     """Two graphs from top to bottom: what goes in red, what comes in green, around it in grey.
 
     What is the same but for its inputs counts as unchanged, and a run of that is one box. What
-    depends on weights alone is left out, unless there is nothing else.
+    depends on weights alone is left out, unless there is nothing else. Returns the two Axes.
     """
     import matplotlib.pyplot as plt
 
@@ -52,7 +52,7 @@ def draw(removed: Sequence[Apply], added: Sequence[Apply]) -> Any:
     sides = [_layout(_boxes(nodes, Counter(same))) for nodes in (removed, added)]
     spans = [max((abs(box.x) for box in side), default=0.0) * 2 + 1.2 for side in sides]
     rows = 1 + min(max((box.row for side in sides for box in side), default=0), ROWS)
-    figure, panels = plt.subplots(
+    _, panels = plt.subplots(
         1,
         2,
         figsize=(WIDTH * sum(spans), HEIGHT * rows + 0.4),
@@ -65,7 +65,7 @@ def draw(removed: Sequence[Apply], added: Sequence[Apply]) -> Any:
         panel.set(xlim=(-span / 2, span / 2), ylim=(rows - 0.5, -0.5))
         panel.axis("off")
         _side(panel, boxes, color)
-    return figure
+    return panels
 
 
 def _key(node: Apply) -> Any:

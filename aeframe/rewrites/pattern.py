@@ -16,7 +16,7 @@ from aesara.graph.basic import Variable
 from aesara.graph.op import Op
 from aesara.tensor.var import TensorVariable
 
-from aeframe.core.errors import RewriteError
+from aeframe.core.errors import RewriteError, nearest
 from aeframe.core.intermediate import IntermediateType
 from aeframe.core.ops import as_variable
 from aeframe.core.shapes import narrow
@@ -252,7 +252,8 @@ def term(head: type[Op] | Op | Prop, bind: Prop | None = None, **props: Any) -> 
     Raises
     ------
     RewriteError
-        When the head is not an Op: ``at.dot`` is a function that makes a ``Dot``.
+        When the head is not an Op (``at.dot`` is a function that makes a ``Dot``), or has no
+        hyperparameter of such a name.
 
     >>> from aesara.tensor.math import Dot
     >>> str(term(Dot)(Var("a", "n k"), Var("b", "k m")))[:4]
@@ -263,6 +264,15 @@ def term(head: type[Op] | Op | Prop, bind: Prop | None = None, **props: Any) -> 
             "the head of a pattern is not an Op",
             expected="an Op class, such as DenseOp, or an Op, such as at.exp",
             got=repr(head),
+        )
+    known = getattr(head, "__props__", tuple(props))
+    unknown = [name for name in props if name not in known and not hasattr(head, name)]
+    if unknown and not isinstance(head, Prop):
+        raise RewriteError(
+            f"{Term(head)} has no hyperparameter {unknown[0]!r}",
+            expected=", ".join(known) or "none",
+            got=", ".join(unknown),
+            fix=nearest(unknown[0], known),
         )
     return Term(head, bind, tuple(sorted(props.items())))
 

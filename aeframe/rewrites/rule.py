@@ -11,7 +11,8 @@ from aesara.graph.basic import Apply, Variable
 from aeframe.core.errors import NameTakenError, RewriteError, UnknownNameError, nearest
 from aeframe.core.graph import Graph, replay, toposort
 from aeframe.core.shapes import compatible, is_tensor, type_text
-from aeframe.rewrites.condition import holds, parse
+from aeframe.rewrites.condition import holds
+from aeframe.rewrites.declaration import require_sense
 from aeframe.rewrites.match import PLAIN, View, node_solutions
 from aeframe.rewrites.pattern import (
     Bindings,
@@ -19,7 +20,6 @@ from aeframe.rewrites.pattern import (
     Every,
     Pattern,
     build,
-    custom,
     names_of,
     variables,
 )
@@ -44,6 +44,13 @@ class Rule:
         an :class:`Every` is a :class:`Parts`, and the rule runs in saturation alone.
     where
         A condition on sizes and hyperparameters, see :mod:`aeframe.rewrites.condition`.
+
+    Raises
+    ------
+    RewriteError
+        When it could never be applied, see :func:`aeframe.rewrites.declaration.require_sense`.
+    NameTakenError
+        When a rule of another module has its name.
     """
 
     name: str
@@ -52,9 +59,7 @@ class Rule:
     where: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.left, Call | Every):
-            raise RewriteError(f"the left side of {self.name!r} is no Apply", got=str(self.left))
-        self._require_sense()
+        require_sense(self)
         home = sys._getframe(2).f_globals.get("__name__", "")  # past the generated __init__
         if HOMES.setdefault(self.name, home) != home:
             raise NameTakenError(
@@ -62,24 +67,6 @@ class Rule:
                 fix="choose another name: files and reports refer to rules by name",
             )
         RULES[self.name] = self
-
-    def _require_sense(self) -> None:
-        """Refuse a condition that is none, and a right side that names what the left does not."""
-        if not isinstance(self.where, str):
-            raise RewriteError(f"the condition of {self.name!r} is no text", got=repr(self.where))
-        if self.where:
-            parse(self.where)
-        if custom(self.left):
-            return
-        known = {v.name for v in variables(self.left)}
-        sides = self.right if isinstance(self.right, tuple) else (self.right,)
-        missing = [v.name for side in sides for v in variables(side) if v.name not in known]
-        if missing:
-            raise RewriteError(
-                f"the right side of {self.name!r} names what the left side does not",
-                expected=", ".join(sorted(known)),
-                got=", ".join(missing),
-            )
 
     def solutions(self, node: Apply, view: View = PLAIN) -> Iterator[Bindings]:
         """All bindings under which the left side is ``node`` and the condition holds."""

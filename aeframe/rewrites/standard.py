@@ -55,12 +55,16 @@ def finish(graph: Graph, training: bool = False) -> tuple[Graph, list[Report]]:
 
 
 def graph_of(
-    module: Module, inputs: Sequence[Variable] = (), in_inference: bool = False
+    module: Module,
+    inputs: Sequence[Variable] = (),
+    in_inference: bool = False,
+    like: Module | None = None,
 ) -> tuple[Graph, Explanation]:
     """The graph of ``module`` after its passes, and what they did.
 
     Without inputs: the module's own expression (a kernel, a circuit, a model), or the graph of
-    its last call on arrays. A graph with passes that wait for the phase is that of inference.
+    its last call on arrays, or that of a Module ``like`` it if it was not called. A graph with
+    passes that wait for the phase is that of inference.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def graph_of(
         return graph, Explanation(tuple(reports))
     method, args = "__call__", tuple(inputs)
     if not inputs:
-        last = getattr(module, "_last_call", None)
+        last = getattr(module, "_last_call", None) or getattr(like, "_last_call", None)
         if last is None:
             raise StateError(
                 f"{type(module).__name__} has not been called yet, so its graph is not known",

@@ -62,8 +62,10 @@ class MatMulOp(TypedOp):
     """(..., i, j) @ (..., j, k) → (..., i, k), for each of the same leading axes."""
 
     def check(self, a: Variable, b: Variable) -> None:
-        """As many axes, at least three, and inner sizes that fit."""
+        """As many axes, at least three, the same leading sizes, and inner ones that fit."""
         require_ndim(self, "b", b, max(a.type.ndim, 3))
+        for axis in range(b.type.ndim - 2):
+            require_size(self, "b", b, axis, a.type.shape[axis])
         require_size(self, "b", b, b.type.ndim - 2, a.type.shape[-1])
 
     def out_types(self, a: Variable, b: Variable) -> tuple[TensorType]:

@@ -34,9 +34,9 @@ def lora(shape: Shape, rank: int) -> ae.Module:
     return nn.LoRA(layer, rank)
 
 
-def conv_bn(shape: Shape) -> ae.Module:
+def conv_bn(shape: Shape, bias: bool) -> ae.Module:
     """A convolution and its batch normalization, as wide as the input."""
-    return nn.Sequential(nn.Conv2D(shape[-1], 3, bias=False), nn.BatchNorm(), nn.relu)
+    return nn.Sequential(nn.Conv2D(shape[-1], 3, bias=bias), nn.BatchNorm(), nn.relu)
 
 
 class QKV(nn.Layer):
@@ -57,7 +57,8 @@ SMALL: dict[str, tuple[Callable[[], ae.Module], Shape]] = {
         for n, w in ((1, 1024), (16, 1024), (128, 768))
     },
     **{
-        f"conv_bn-{s[1]}x{s[3]}": (partial(conv_bn, s), s)
+        f"{name}-{s[1]}x{s[3]}": (partial(conv_bn, s, bias), s)
+        for name, bias in (("conv_bn", False), ("conv_bias_bn", True))
         for s in ((1, 56, 56, 64), (1, 14, 14, 256))
     },
     **{f"qkv-{n}x{w}": (partial(QKV, w), (n, w)) for n, w in ((1, 512), (64, 512), (512, 512))},

@@ -69,6 +69,14 @@ def test_it_keeps_to_its_budget_and_pays_for_every_epoch(whole):
     assert whole.trace[-1][1] == whole.best.number
 
 
+def test_the_difference_to_the_base_is_known_without_a_call():
+    base = Net().with_pass(automl.Training(learning_rate=0.01))
+    result = search(5, model=base, rules=("relu to tanh",), children=1).fit(*data(), progress=False)
+    for change in (ae.diff(base, result.model), ae.diff(Net(), result.model)):
+        assert {s.rule for s in change.rewrites} >= {rule for rule, _ in result.lineage}
+        assert len(change.plot()) == 2
+
+
 def test_the_model_is_the_one_that_was_scored(whole):
     x, y = data()
     assert whole.model.evaluate(x[64:], y[64:])["loss"] == pytest.approx(

@@ -292,3 +292,41 @@ def tensor(*shape, dtype="float32"):
 def test_wrong_uses(wrong, error, match):
     with pytest.raises(error, match=match):
         wrong()
+
+
+class Products(nn.Layer):
+    """Attention of a user who writes it in products."""
+
+    def __init__(self, factor, product):
+        self.factor, self.product = factor, product
+
+    def __call__(self, q):
+        axes = (*range(q.type.ndim - 2), q.type.ndim - 1, q.type.ndim - 2)
+        scores = self.product(q, q.dimshuffle(*axes))
+        return self.product(nn.softmax(scores / self.factor if self.factor else scores), q)
+
+
+PRODUCTS = {
+    "3-D": ((8, 64, 32), at.batched_dot),
+    "3-D matmul": ((8, 64, 32), at.matmul),
+    "4-D matmul": ((2, 4, 64, 32), at.matmul),
+}
+
+
+@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("factor", [None, 8.0], ids=["no scale", "scale"])
+@pytest.mark.parametrize("what", PRODUCTS)
+def test_attention_in_products_becomes_one_op(what, factor, backend):
+    shape, product = PRODUCTS[what]
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    with ae.Backend(backend):
+        model = Products(factor, product)
+        before = model(x)
+        fast = model.optimize()
+        np.testing.assert_allclose(fast(x), before, rtol=1e-4, atol=1e-5)
+        assert before.dtype == "float32"
+        assert any(s.rule.startswith("attention") for s in fast.explain().steps)
+    scores = x @ np.swapaxes(x, -1, -2) / (factor or 1.0)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    wanted = weights / weights.sum(-1, keepdims=True) @ x
+    np.testing.assert_allclose(before, wanted, rtol=1e-3, atol=1e-5)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
+import aesara
 import numpy as np
 import pytest
 from aesara.gradient import disconnected_grad
@@ -88,7 +89,7 @@ def observe(variables):
 
 
 def slides(trial):
-    """Whether the graph has windows: building the gradients of one takes a second."""
+    """Whether the graph has windows: building the gradients of one takes half a second."""
     kinds = Conv2DOp | PoolOp
     ops = [n.op for n in toposort(trial.sample.outputs)]
     return any(isinstance(getattr(op, "layer", op), kinds) for op in ops)
@@ -97,9 +98,10 @@ def slides(trial):
 def compare_all(index, many, windows):
     """Compare the first trials; the gradients of so many of those with windows."""
     rule, way = WAYS[index]
-    for trial in accepted(index, many):
-        windows -= slides(trial)
-        compare(trial, way, rule.gradients and (windows >= 0 or not slides(trial)))
+    with aesara.config.change_flags(traceback__limit=0):  # a third of the time
+        for trial in accepted(index, many):
+            windows -= slides(trial)
+            compare(trial, way, rule.gradients and (windows >= 0 or not slides(trial)))
 
 
 def compare(trial, way, gradients=True):
@@ -121,13 +123,13 @@ def compare(trial, way, gradients=True):
 
 @pytest.mark.parametrize("index", range(len(WAYS)), ids=NAMES)
 def test_both_sides_are_the_same_numbers(index):
-    compare_all(index, many=4, windows=0)
+    compare_all(index, many=4, windows=1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", range(len(WAYS)), ids=NAMES)
 def test_both_sides_are_the_same_numbers_fifty_times(index):
-    compare_all(index, many=50, windows=2)
+    compare_all(index, many=50, windows=50)
 
 
 def conjuncts(where):
@@ -240,9 +242,6 @@ WRONG = {
         where="e <= i and first_dtype == last_dtype",
     ),
     "a type": unregistered("wrong type", add(a, mul(b, 0.0)), a),
-    "a reverse that knows too little": unregistered(
-        "no way back", add(mul(a, b), mul(mul(a, b), -1.0)), mul(a, 0.0), both=True
-    ),
 }
 
 

@@ -11,16 +11,20 @@ from aeframe import nn
 from aeframe.core import typed_nodes
 from aeframe.core.errors import ArgumentError, RewriteError, StateError, UnknownNameError
 from aeframe.core.structure import Structure
-from aeframe.nn.ops import DenseOp, LayerNormOp, ReluOp
+from aeframe.nn.ops import DenseOp, LayerNormOp, LeakyReluOp, ReluOp
 from aeframe.rewrites import (
     EQUALITIES,
+    Equality,
+    Expr,
     GreedyExtraction,
     Limits,
     OptimalExtraction,
+    Prop,
     Saturation,
     graph_of,
 )
 from aeframe.rewrites.pattern import Var, term
+from aeframe.rewrites.vocabulary import AddOp, MulOp, SliceOp
 
 rng = np.random.default_rng(0)
 
@@ -168,11 +172,21 @@ def test_the_difference_is_drawn(tmp_path):
     fast(X)
     change = ae.diff(net, fast)
     assert change.removed and change.added and "linear layers" in str(change)
-    figure = change.plot()
-    before, after = ({t.get_text().split("\n")[0] for t in p.texts} for p in figure.axes)
+    axes = change.plot()
+    before, after = ({t.get_text().split("\n")[0] for t in ax.texts} for ax in axes)
     assert before - {""} == {"Dense", "Relu"} and after - {""} == {"Fused(Dense, Relu)"}
-    figure.savefig(tmp_path / "difference.png")
+    axes[0].figure.savefig(tmp_path / "difference.png")
     assert (tmp_path / "difference.png").stat().st_size > 2000
+
+
+def test_a_difference_needs_the_inputs_of_one_of_the_two():
+    net, other = Net(), Net()
+    with pytest.raises(StateError, match="the first, Net and the second, Net"):
+        ae.diff(net, other)
+    net(X)
+    for change in (ae.diff(net, other), ae.diff(other, net)):
+        assert not change.rewrites and len(change.removed) == len(change.added) == 3
+    assert not ae.diff(Net(), net, x_symbol()).rewrites
 
 
 class Normed(ae.Module):
@@ -229,6 +243,25 @@ def test_kernels_get_on_with_each_other_whatever_they_cost(names, backend):
     np.testing.assert_allclose(found, before, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("backend", ["jax", "c"])
+@pytest.mark.parametrize("bias", [False, True], ids=["no bias", "bias"])
+@pytest.mark.parametrize("kind", ["convolution", "linear layer"])
+def test_batch_normalization_becomes_part_of_the_layer_before_it(kind, bias, backend):
+    convolves = kind == "convolution"
+    layer = nn.Conv2D(8, 3, bias=bias) if convolves else nn.Dense(8, bias=bias)
+    x = rng.normal(size=(2, 9, 9, 4) if convolves else (32, 4)).astype("float32")
+    with ae.Backend(backend):
+        model = nn.Sequential(layer, nn.BatchNorm(), nn.relu)
+        model(x)
+        for path, cell in model.store.items():
+            if not path.endswith(".w"):
+                cell.value = rng.uniform(0.5, 1.5, cell.value.shape)
+        fast = model.with_pass(Saturation(EQUALITIES, Likes("Fused")))
+        np.testing.assert_allclose(fast(x), model(x), rtol=1e-3, atol=1e-4)
+        ops = [n.op for n in typed_nodes(graph_of(fast)[0]) if n.outputs[0].type.ndim == x.ndim]
+    assert "BatchNorm" not in str(ops) and str(ops[-1]).startswith("Fused")
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -246,11 +279,44 @@ def test_wrong_limits_rules_and_costs_are_refused(make):
         make()
 
 
-def test_rules_that_make_no_sense_are_refused_at_once():
-    a, relu = Var("a"), term(ReluOp)
-    for right, where in ((Var("b"), ""), (a, "k >="), (a, "__import__('os')"), (a, 3)):
-        with pytest.raises(RewriteError):
-            ae.Equality("test: no sense", relu(relu(a)), right, where=where)
+a, w, v, relu, dense = Var("a"), Var("w", "i k"), Var("v", "k o"), term(ReluOp), term(DenseOp)
+two = dense(dense(a, w), v), dense(a, dense(w, v))
+add, mul = term(AddOp), term(MulOp)
+slices = term(SliceOp, axis=-1, start=0, stop=Expr("i + q"))
+SENSELESS = {
+    "right variable": (lambda: Equality("none", relu(relu(a)), Var("b")), "names"),
+    "right size": (lambda: Equality("none", dense(a, w), slices(a)), "got: +q"),
+    "right hyperparameter": (
+        lambda: Equality("none", relu(a), term(LeakyReluOp, slope=Prop("s"))(a)),
+        "got: +s",
+    ),
+    "no expression": (lambda: Equality("none", *two, where="k >="), "no expression"),
+    "code": (lambda: Equality("none", *two, where="__import__('os')"), "holds Call"),
+    "condition": (lambda: Equality("none", *two, where=3), "no text"),
+    "unknown size": (lambda: Equality("none", *two, where="kk >= i"), "did you mean 'k'"),
+    "size of a number": (
+        lambda: Equality("none", dense(a, Var("w", "3 k")), a, where="k < j"),
+        "j",
+    ),
+    "way back": (
+        lambda: Equality("none", add(a, mul(w, 0.0)), mul(a, 1.0), both=True),
+        "got: +w",
+    ),
+    "no way back": (lambda: Equality("none", relu(relu(a)), a, both=True), "is no Apply"),
+    "name": (lambda: Equality(3, *two), "got: +3"),
+    "hyperparameter": (lambda: term(LeakyReluOp, slop=0.1), "did you mean 'slope'"),
+    "of an Op": (lambda: term(ReluOp(), slope=0.1), "no hyperparameter"),
+    "too many inputs": (lambda: Equality("none", relu(a, w), a), "so many"),
+    "too few inputs": (lambda: Equality("none", dense(a), a), "so many"),
+    "too many on the right": (lambda: Equality("none", relu(a), relu(a, a)), "so many"),
+}
+
+
+@pytest.mark.parametrize("what", SENSELESS)
+def test_rules_that_make_no_sense_are_refused_at_once(what):
+    make, says = SENSELESS[what]
+    with pytest.raises(RewriteError, match=says):
+        make()
 
 
 def test_an_equality_of_another_type_is_refused_by_every_engine():
@@ -320,6 +386,21 @@ def test_wrong_uses_of_optimize(make, error, says):
         make(Net())
 
 
+@pytest.mark.parametrize(
+    "rules", [(), ("linear layers", "layers of one input")], ids=["all", "two"]
+)
+def test_what_is_optimized_already_has_no_more_passes_after_it(rules):
+    net = Net()
+    before = net(X)
+    once = net.optimize(*rules)
+    twice = once.optimize(*rules)
+    assert [type(p) for p in twice.passes] == [type(p) for p in once.passes]
+    np.testing.assert_allclose(twice(X), before, rtol=1e-4, atol=1e-5)
+    assert not net.passes and len(once.passes) == 2
+    assert len(once.optimize("relu transposed").passes) == 3
+    assert len(once.with_pass(nn.Bfloat16()).optimize(*rules).passes) == 5
+
+
 def test_rules_print_as_they_are_written():
     assert str(OTHER) == "test: tanh for relu: Relu(a) → Tanh(a)"
     several = repr(ae.rewrites.find_rule("layers of one input"))
@@ -333,6 +414,6 @@ def test_runs_of_what_stays_are_one_box_in_a_picture():
     model(X)
     fast = optimized(model)
     fast(X)
-    for panel in ae.diff(model, fast).plot().axes:
+    for panel in ae.diff(model, fast).plot():
         texts = [t.get_text() for t in panel.texts if t.get_text()]
         assert "Tanh" in texts[0] and "⋮" in texts[-1] and len(texts) <= 6

@@ -14,7 +14,7 @@ from aesara.scalar.basic import Add, FloorDivide, Mod, Mul, Sub
 from aesara.tensor.basic import Eye
 from aesara.tensor.elemwise import DimShuffle, Elemwise
 from aesara.tensor.exceptions import NotScalarConstantError
-from aesara.tensor.math import MaxAndArgmax
+from aesara.tensor.math import MatMul, MaxAndArgmax
 from aesara.tensor.shape import SpecifyShape
 from aesara.tensor.subtensor import (
     AdvancedIncSubtensor,
@@ -54,6 +54,13 @@ def max_and_argmax(op: MaxAndArgmax, **_: Any) -> Callable[..., Any]:
         return jnp.max(x, axis=axes), jnp.argmax(flat, axis=-1)
 
     return call
+
+
+@jax_funcify.register(MatMul)
+def matmul(op: MatMul, node: Apply, **_: Any) -> Callable[..., Any]:
+    """Products of stacks of matrices, broadcast."""
+    dtype = node.outputs[0].type.dtype
+    return lambda a, b: jnp.matmul(a, b).astype(dtype)
 
 
 @jax_funcify.register(Eye)
