@@ -49,7 +49,7 @@ def parts(problem: Problem) -> list[Part]:
     []
     """
     needs = Needs(problem.makers, problem.inputs)
-    makers = _reached(problem, needs)
+    makers = reached(problem, needs)
     needed = needs.of(problem.results)
     index = {v: i for i, v in enumerate(makers)}
     edges = [(v, d) for v, nodes in makers.items() for n in nodes for d in problem.inputs(n)]
@@ -108,7 +108,7 @@ class Needs:
         return bool(self.known.get(a, 0) & self.bit[b])
 
 
-def _reached(problem: Problem, needs: Needs) -> dict[Variable, Sequence[Apply]]:
+def reached(problem: Problem, needs: Needs) -> dict[Variable, Sequence[Apply]]:
     """What results may need, without the Applies that need what they make."""
     makers: dict[Variable, Sequence[Apply]] = {}
     todo = list(problem.results)
