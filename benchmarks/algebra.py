@@ -31,7 +31,7 @@ from aeframe.rewrites.vocabulary import AddOp, ConcatOp, MulOp, TransposeOp
 HERE = Path(__file__).parent
 FILE = HERE.parent / "tests" / "rewrites" / "data" / "layer_algebra.txt"
 FALSE = FILE.with_name("layer_algebra_false.txt")
-LIMITS = Limits(nodes=4_000, iterations=8, seconds=20.0, matches=1_000)
+LIMITS = Limits(nodes=4_000, iterations=8, seconds=20.0, matches=1_000, uses=4_000)
 
 Term = tuple[str, tuple[Any, ...]]
 Size = tuple[str | int, ...]  # a sum of names and numbers

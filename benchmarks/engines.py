@@ -48,7 +48,7 @@ ITERATIONS = 5
 def ours(graph: Graph) -> tuple[int, float]:
     """Nodes, and the number of Applies of the smallest graph."""
     rules = [r for r in EQUALITIES if r.name in SHARED]
-    found = saturate(graph, rules, Limits(iterations=ITERATIONS, nodes=10**6, seconds=60))
+    found = saturate(graph, rules, Limits(iterations=ITERATIONS, nodes=10**6, seconds=60, uses=10**6))
     problem = Problem.of(found.egraph, found.results, lambda node: 1.0, (), ())
     return len(found.egraph), problem.cost(GreedyExtraction()(problem))
 

@@ -12,6 +12,7 @@ from math import inf, isfinite
 from aesara.graph.basic import Apply, Variable
 
 from aeframe.rewrites.extract import Choice, Problem
+from aeframe.rewrites.fixpoint import Fixpoint
 from aeframe.rewrites.split import Needs, reached
 
 ROUNDED = 1 + 1e-9  # what two sums of the same seconds may differ by
@@ -119,18 +120,14 @@ class _Search:
     def prices(self) -> Mapping[Variable, float]:
         """h: the price of each class."""
         price = {v: inf if nodes else 0.0 for v, nodes in self.makers.items()}
-        above: dict[Variable, dict[Variable, None]] = {}
-        for variable, nodes in self.makers.items():
-            for v in (v for n in nodes for v in self.inputs[n]):
-                above.setdefault(v, {})[variable] = None
-        todo = dict.fromkeys(reversed(self.makers))
-        while todo:
-            variable = next(iter(todo))
-            del todo[variable]
+
+        def visit(variable: Variable) -> bool:
             found = min((self.offer(n, price) for n in self.makers[variable]), default=inf)
-            if found < price[variable]:
-                price[variable] = found
-                todo.update(above.get(variable, {}))
+            cheaper = found < price[variable]
+            price[variable] = min(found, price[variable])
+            return cheaper
+
+        Fixpoint(self.makers, self.problem.inputs).run(visit)
         return price
 
     def offer(self, node: Apply, price: Mapping[Variable, float]) -> float:

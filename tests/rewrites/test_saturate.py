@@ -120,7 +120,7 @@ def test_all_ways_to_associate_a_sum_are_enumerated_once(n):
     total = leaves[0]
     for leaf in leaves[1:]:
         total = AddOp()(total, leaf)
-    choices, found = problem(Graph(tuple(leaves), (total,)), [ASSOCIATE])
+    choices, found = problem(Graph(tuple(leaves), (total,)), [ASSOCIATE], uses=10_000)
     made = [choices.graph(m, Graph(tuple(leaves), (total,))) for _, m in models(choices)]
     assert found.stopped == "saturated"
     # a sum has no order: the binary trees with n named leaves, (2n − 3)!!
@@ -187,7 +187,9 @@ def test_the_optimum_is_that_of_all_choices(seed):
     ways = [dict(zip(classes, pick, strict=True)) for pick in picks]
     least = min(choices.cost(w) for w in ways if choices.order(w) is not None)
     assert len(ways) > 1 and choices.cost(OptimalExtraction()(choices)) == least
-    graphs = {frozenset((v, w[v]) for v in order if v in w) for w in ways if (order := choices.order(w))}
+    graphs = {
+        frozenset((v, w[v]) for v in order if v in w) for w in ways if (order := choices.order(w))
+    }
     found_costs = [cost for cost, _ in models(choices)]
     assert found_costs == sorted(found_costs) and found_costs[0] == least
     assert sorted(choices.cost(dict(g)) for g in graphs) == found_costs
@@ -230,6 +232,7 @@ def test_no_extraction_goes_round_in_a_circle():
         (Limits(nodes=60), "limit of 60 nodes"),
         (Limits(iterations=2), "limit of 2 iterations"),
         (Limits(seconds=0.0), "limit of 0 s"),
+        (Limits(uses=8), "limit of 8 uses of a rule"),
     ],
 )
 def test_the_report_says_which_limit_was_reached(limits, why):
