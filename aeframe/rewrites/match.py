@@ -132,7 +132,6 @@ def _independent(
     found: Mapping[Variable, Match], left: Every, needs: Callable[[Variable, Variable], bool]
 ) -> Iterator[list[Match]]:
     """Groups of two or more matches within which none needs another one, or its input."""
-
     inputs = {out: [found[out][1][name] for name in left.differ] for out in found}
 
     def apart(out: Variable, other: Variable) -> bool:
