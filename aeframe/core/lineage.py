@@ -14,7 +14,7 @@ ROOMS = ("nn", "distributions", "gp", "circuits", "infer")  # that declare rules
 
 
 def lineage_of(root: Structure) -> list[dict[str, Any]]:
-    """What the passes of ``root`` did when it was compiled last, as data; nothing without passes."""
+    """What passes did to ``root`` when it was compiled last, as data."""
     found = vars(root).get("_lineage")
     return [asdict(report) for report in found.reports] if found is not None else []
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from math import inf
 
 from aesara.graph.basic import Apply, Variable
 
 Makers = Mapping[Variable, Sequence[Apply]]
-Inputs = Callable[[Apply], Collection[Variable]]
+Inputs = Callable[[Apply], Sequence[Variable]]
 
 
 class Fixpoint:
