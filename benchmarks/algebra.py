@@ -21,6 +21,7 @@ from typing import Any
 from aesara.graph.basic import Variable
 from aesara.tensor.basic import constant
 from aesara.tensor.type import TensorType
+from harness import origin
 
 from aeframe.core import Graph
 from aeframe.nn.ops import AvgPool2DOp, Conv2DOp, DenseOp, MaxPool2DOp, ReluOp
@@ -31,7 +32,7 @@ from aeframe.rewrites.vocabulary import AddOp, ConcatOp, MulOp, TransposeOp
 HERE = Path(__file__).parent
 FILE = HERE.parent / "tests" / "rewrites" / "data" / "layer_algebra.txt"
 FALSE = FILE.with_name("layer_algebra_false.txt")
-LIMITS = Limits(nodes=4_000, iterations=8, seconds=20.0, matches=1_000)
+LIMITS = Limits(nodes=4_000, iterations=8, seconds=20.0, matches=1_000, uses=4_000)
 
 Term = tuple[str, tuple[Any, ...]]
 Size = tuple[str | int, ...]  # a sum of names and numbers
@@ -281,8 +282,8 @@ def main() -> None:
         if not proved:
             unproved.append({"line": line, "stopped": found.stopped, "nodes": len(found.egraph)})
     result = {
-        "command": "python benchmarks/algebra.py",
-        "limits": {k: getattr(LIMITS, k) for k in ("nodes", "iterations", "seconds", "matches")},
+        **origin(),
+        "limits": {k: getattr(LIMITS, k) for k in LIMITS.fields()},
         "rules": len(EQUALITIES),
         "total": len(lines()),
         "false": false(),

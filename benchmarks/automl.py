@@ -31,6 +31,7 @@ from typing import Any
 import aesara.tensor as at
 import numpy as np
 from aesara.tensor.type import TensorType
+from harness import origin
 from sklearn.datasets import load_digits
 
 import aeframe as ae
@@ -167,7 +168,7 @@ def table(work: Path, out: Path) -> None:
         for members in groups.values()
         for name, lineage, _ in members
     ]
-    head = {"epochs": EPOCHS, "seeds": SEEDS, "rows": ROWS, "batch": BATCH}
+    head = {**origin(), "epochs": EPOCHS, "seeds": SEEDS, "rows": ROWS, "batch": BATCH}
     out.write_text(json.dumps(head)[:-1] + ', "networks": [\n' + ",\n".join(lines) + "\n]}\n")
 
 
@@ -255,6 +256,7 @@ def compare(work: Path, seeds: range, out: Path, picture: Path) -> None:
     found = [table.reached(best) or 8 * BUDGET for best in ours]
     expected = table.epochs * (len(table.nll) + 1) / (table.top + 1)
     figures = {
+        **origin(),
         "networks": len(table.nll),
         "top": table.top,
         "nll of the last of the top": table.cut,

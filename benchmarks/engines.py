@@ -22,6 +22,7 @@ import aesara.tensor as at
 import networks.weights  # noqa: F401 (the networks are found beside this file)
 import numpy as np
 from aesara.graph.basic import Apply, Variable
+from harness import origin
 
 import aeframe as ae
 from aeframe.core import Graph, toposort
@@ -48,7 +49,8 @@ ITERATIONS = 5
 def ours(graph: Graph) -> tuple[int, float]:
     """Nodes, and the number of Applies of the smallest graph."""
     rules = [r for r in EQUALITIES if r.name in SHARED]
-    found = saturate(graph, rules, Limits(iterations=ITERATIONS, nodes=10**6, seconds=60))
+    limits = Limits(iterations=ITERATIONS, nodes=10**6, seconds=60, uses=10**6)
+    found = saturate(graph, rules, limits)
     problem = Problem.of(found.egraph, found.results, lambda node: 1.0, (), ())
     return len(found.egraph), problem.cost(GreedyExtraction()(problem))
 
@@ -168,8 +170,7 @@ def main() -> None:
         found[name] = row
         print(name, {k: round(v, 4) for k, v in row.items()}, flush=True)
     if chosen.json:
-        command = "python benchmarks/engines.py --json benchmarks/results/engines.json"
-        chosen.json.write_text(json.dumps({"command": command, "results": found}, indent=1) + "\n")
+        chosen.json.write_text(json.dumps({**origin(), "results": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

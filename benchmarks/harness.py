@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from load import Quiet
 from rich.console import Console
@@ -242,20 +243,24 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def write_json(path: Path, rows: Iterable[Row]) -> None:
-    """Write the rows and where they come from; a killed run leaves the file before it whole."""
+def origin() -> dict[str, Any]:
+    """Where figures come from: the command, the day, the machine and the versions."""
     command = ["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]
     if "--json" in command:
         at = command.index("--json")
         command[at + 1] = Path(command[at + 1]).name
-    document = {
+    return {
         "command": shlex.join(command),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": cpu_name(),
         "cpu_count": cpus(),
         "versions": versions(),
-        "rows": [asdict(r) for r in rows],
     }
+
+
+def write_json(path: Path, rows: Iterable[Row]) -> None:
+    """Write the rows and where they come from; a killed run leaves the file before it whole."""
+    document = {**origin(), "rows": [asdict(r) for r in rows]}
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
         json.dump(document, file, indent=1)

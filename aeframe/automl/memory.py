@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aeframe.core.errors import FileError
-from aeframe.core.files import write_atomically
+from aeframe.core.files import read, write_atomically
 
 CURVES = "curves.json"
 Heat = tuple[list[float], bytes | None]
@@ -46,12 +46,21 @@ class Memory:
         return self.folder / f"{number:04d}-{epochs}.checkpoint"
 
     def recall(self, number: int, epochs: int) -> Heat | None:
-        """The curve and the checkpoint of a heat, if it was run; the latter may be pruned."""
+        """The curve and the checkpoint of a heat, if it was run; the latter may be pruned.
+
+        Raises
+        ------
+        FileError
+            When the checkpoint is damaged.
+        """
         curve = self.curves.get(f"{number}-{epochs}")
         if curve is None:
             return None
         path = self._path(number, epochs)
-        return curve, path.read_bytes() if path.exists() else None
+        if not path.exists():
+            return curve, None
+        read(path)  # says which file is damaged: training reads copies
+        return curve, path.read_bytes()
 
     def keep(self, number: int, curve: list[float], checkpoint: bytes) -> None:
         """Write a heat, atomically: it counts as run once its curve is there."""

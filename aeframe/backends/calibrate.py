@@ -24,6 +24,7 @@ from aeframe.core.cells import RandomState, State
 from aeframe.core.expand import expand
 from aeframe.core.files import write_atomically
 from aeframe.core.graph import Graph, leaves
+from aeframe.core.progress import notice
 from aeframe.core.shapes import is_tensor, specialize
 
 FORMAT = 5
@@ -46,15 +47,25 @@ class Table:
         name = f"{backend.name}-{_digest(backend)}.json"
         self.file = None if folder is None else folder / name
         self.values: dict[str, float] = self._read()
+        self.said = False
+        self.backend = backend.name
 
     def get(self, name: str, measure: Callable[[], float]) -> float:
         """The seconds kept under ``name``, or those that ``measure`` finds now."""
         if name not in self.values:
+            self._say()
             self.values[name] = measure()
             if self.file is not None:
                 self.values = {**self._read(), **self.values}  # of processes beside this one
                 write_atomically(self.file, json.dumps(self.values, indent=0).encode())
         return self.values[name]
+
+    def _say(self) -> None:
+        """Why the first call takes long."""
+        if not self.said:
+            kept = f", kept in {self.file}" if self.file is not None else ""
+            notice(f"aeframe: measuring this machine on {self.backend}, once{kept}")
+            self.said = True
 
     def _read(self) -> dict[str, float]:
         if self.file is None:

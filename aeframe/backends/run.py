@@ -19,7 +19,8 @@ from aeframe.core.errors import DataError, DtypeError
 from aeframe.core.module import Module, is_array, lower_with_reports, unflatten
 from aeframe.core.places import without_truth
 from aeframe.core.structure import Structure, walk
-from aeframe.rewrites import inference, interpret
+from aeframe.rewrites import interpret
+from aeframe.rewrites.standard import inference_with_reports, record
 
 T = TypeVar("T")
 
@@ -165,10 +166,11 @@ def program_for(
     def make() -> tuple[Program, Any, list[Check]]:
         inputs = tuple(symbol(a) for a in args)
         named = {k: symbol(v) for k, v in kwargs.items()}
-        graph, made, _ = lower_with_reports(module, inputs, named, method)
+        graph, made, reports = lower_with_reports(module, inputs, named, method)
         for i, v in enumerate(graph.inputs):
             v.name = f"input {i}" if v.name is None else v.name
-        graph = inference(interpret(graph))
+        graph, more = inference_with_reports(interpret(graph))
+        record(module, [*reports, *more])
         module.init()
         program = backend.compile(graph.inputs, graph.outputs, dict(graph.updates))
         return program, made, checks_of(graph)

@@ -1,7 +1,8 @@
 """One file for a model: values in safetensors, the structure as JSON in its header.
 
-Loading looks up classes and functions that the program has defined; it never runs or imports
-anything that the file names. Writes are atomic: a file is whole or it is the one before.
+Loading looks up classes and functions that the program has defined, or aeframe itself: no other
+module is imported, and no code that the file names is run. Writes are atomic: a file is whole or
+it is the one before.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from safetensors.numpy import save as to_bytes
 
 from aeframe.core.cells import Cell, Parameter, RandomState, State, Store
 from aeframe.core.errors import FileError, SerializationError
+from aeframe.core.lineage import lineage_of, remember, require_rules
 from aeframe.core.module import Module
 from aeframe.core.serialize import decode_array, decode_op, encode_array, encode_op
-from aeframe.core.structure import CLASSES, FUNCTIONS, Structure, qualified_name
+from aeframe.core.structure import CLASSES, FUNCTIONS, Structure, import_own, qualified_name
 from aeframe.core.supports import Support
 
 FORMAT, VERSION = "aeframe", 1
@@ -116,6 +118,7 @@ class _Decoder:
         self.made = [self._empty(entry) for entry in entries]
         for made, entry in zip(self.made, entries, strict=True):
             self._fill(made, entry)
+        require_rules(self.made)
         return self.made[0]
 
     def decode(self, data: Any) -> Any:
@@ -142,14 +145,19 @@ class _Decoder:
             support = self._empty(inner)
             self._fill(support, inner)
             return support
-        if kind == "function" and inner in FUNCTIONS:
-            return FUNCTIONS[inner]
+        if kind == "function":
+            if inner not in FUNCTIONS:
+                import_own(inner)
+            if inner in FUNCTIONS:
+                return FUNCTIONS[inner]
         raise FileError(
             f"the file names something that is not defined here: {kind} {inner}",
             fix="import or define it before loading",
         )
 
     def _empty(self, data: Mapping[str, Any]) -> Structure:
+        if data["class"] not in CLASSES:
+            import_own(data["class"])
         cls = CLASSES.get(data["class"])
         if cls is None:
             raise FileError(
@@ -237,6 +245,7 @@ def save(root: Structure, path: str | os.PathLike[str]) -> None:
         {id(cell): p for p, cell in store.items()}, None if isinstance(root, Module) else arrays
     )
     header = {"format": FORMAT, "version": VERSION, "objects": encoder.objects(root)}
+    header["lineage"] = lineage_of(root)
     values = {**store.snapshot(), **arrays}
     header["sha256"] = digest(values)
     write_atomically(path, to_bytes(values, metadata={FORMAT: json.dumps(header)}))
@@ -299,15 +308,16 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """The Module or Posterior in a file, built from classes that are already defined.
+    """The Module or Posterior in a file, built from classes that are already defined, or our own.
 
-    No code of the file is run.
+    No code of the file is run. Until it is called, ``explain()`` of a model that was optimized
+    shows what was done to it before it was saved.
 
     Raises
     ------
     FileError
         When the file is missing, damaged, foreign, of a later version, or names what is not
-        defined here.
+        defined here: classes, functions, or rules that the model is rewritten by.
     """
     header, values = read(path)
     if "objects" not in header:
@@ -317,7 +327,9 @@ def load(path: str | os.PathLike[str]) -> Any:
             fix="build the model and call it once, then `model.load(path)`",
         )
     try:
-        return _Decoder(values).objects(header["objects"])
+        root = _Decoder(values).objects(header["objects"])
+        remember(root, header.get("lineage", ()))
+        return root
     except FileError as error:
         raise FileError(error.problem, path=os.fspath(path), fix=error.fix) from error
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:

@@ -112,7 +112,8 @@ class Module(Structure):
             )
         other = copy(self)
         other.passes = (*self.passes, new)
-        other.__dict__.pop("_programs", None)
+        for memory in ("_programs", "_lineage", "_saved_lineage"):
+            other.__dict__.pop(memory, None)
         trainer = getattr(self, "_trainer", None)
         if trainer is not None:
             other._trainer = trainer.copy_for(other)

@@ -1,7 +1,8 @@
-"""The one progress bar."""
+"""The one progress bar, and the one line."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 
@@ -14,3 +15,12 @@ def progress_bar(total: int | None, what: str, unit: str, progress: bool = True)
     from tqdm.auto import tqdm
 
     return tqdm(total=total, desc=what, unit=unit, disable=None if progress else True)
+
+
+def notice(text: str) -> None:
+    """One line on the error stream, shown only where there is a terminal.
+
+    >>> notice("measuring this machine, once")
+    """
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)

@@ -29,7 +29,7 @@ from aeframe.core.errors import FileError, SerializationError
 from aeframe.core.graph import leaves, toposort
 from aeframe.core.intermediate import IntermediateOp, IntermediateType
 from aeframe.core.ops import TypedOp
-from aeframe.core.structure import qualified_name
+from aeframe.core.structure import import_own, qualified_name
 
 _TENSOR_MODULES = (
     *("basic", "elemwise", "extra_ops", "math", "nlinalg", "shape", "slinalg", "sort", "special"),
@@ -47,8 +47,9 @@ def find_class(name: str, base: type) -> type:
     Raises
     ------
     FileError
-        When it is not; nothing is imported to find it.
+        When it is not; no other module than aeframe's own is imported to find it.
     """
+    import_own(name)
     module, _, qualname = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):

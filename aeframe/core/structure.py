@@ -1,13 +1,15 @@
 """Objects whose plain attributes are all there is to them, so that they can be written as data.
 
 Modules, passes, optimizers and supports are structures. Defining a subclass registers its name;
-a file refers to that name and never holds code, so loading runs none.
+a file refers to that name and never holds code, so loading runs none but aeframe's own.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -19,6 +21,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 def qualified_name(thing: Any) -> str:
     """``module:qualname`` of a class or a function."""
     return f"{thing.__module__}:{thing.__qualname__}"
+
+
+def import_own(name: str) -> None:
+    """Import the module of a class or function of aeframe itself, ``module:qualname``; no other."""
+    module = name.partition(":")[0]
+    if re.fullmatch(r"aeframe(\.[a-z]\w*)+", module):
+        with suppress(ModuleNotFoundError):
+            import_module(module)
 
 
 class Structure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -11,6 +12,7 @@ import numpy as np
 from aesara.graph.basic import Apply, Variable
 
 from aeframe.rewrites.extract import Choice, Extraction, Problem
+from aeframe.rewrites.fixpoint import Fixpoint
 
 Known = tuple[float, int]  # the price of a class, and the Applies that it needs as bits
 Price = Callable[[Apply, int], float]
@@ -24,13 +26,24 @@ class GreedyExtraction(Extraction):
     A class pays for all that it needs, each Apply once; or it shares the price of a part with
     those that may use it too, and then with those that do. The first sees no gain in what pays
     only if many use it, the second hopes for too many, the third learns from it.
+
+    Parameters
+    ----------
+    seconds
+        After these no other price is tried.
     """
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        self.seconds = seconds
 
     def __call__(self, problem: Problem) -> dict[Variable, Apply]:
         """The Apply for each class."""
+        until = time.perf_counter() + self.seconds
         walk = _Bottom(problem)
         found = [walk.run(walk.once)]
         for _ in range(ROUNDS):
+            if time.perf_counter() > until:
+                break
             users = walk.users if len(found) == 1 else _uses(problem, found[-1])
             found.append(walk.run(partial(walk.shared, users)))
         whole = [choice for choice in found if problem.order(choice) is not None]
@@ -52,12 +65,8 @@ class _Bottom:
         self.problem = problem
         self.bit = {node: i for i, node in enumerate(problem.costs)}
         self.costs = np.array([*problem.costs.values()])
-        self.inputs = {node: problem.inputs(node) for node in problem.costs}
-        self.above: dict[Variable, dict[Variable, None]] = {}
-        for variable, nodes in problem.makers.items():
-            for node in nodes:
-                for v in self.inputs[node]:
-                    self.above.setdefault(v, {})[variable] = None
+        self.walk = Fixpoint(problem.makers, problem.inputs)
+        self.inputs = self.walk.inputs
         self.users = Counter(v for inputs in self.inputs.values() for v in inputs)
         self.known: dict[Variable, Known] = {}
 
@@ -67,19 +76,19 @@ class _Bottom:
         known.clear()
         known.update((v, (0.0, 0)) for v, nodes in makers.items() if not nodes)
         best: dict[Variable, Apply] = {}
-        todo = dict.fromkeys(v for v, nodes in makers.items() if nodes)
-        while todo:
-            variable = next(iter(todo))
-            del todo[variable]
+
+        def visit(variable: Variable) -> bool:
             nodes = makers[variable]
             offers = [o for n in nodes if (o := self.offer(variable, nodes, n, price))]
             if not offers:
-                continue  # an input is not known yet
+                return False  # a leaf, or an input is not known yet
             least, used, node = min(offers, key=itemgetter(0))
             if variable in known and least >= LESS * known[variable][0]:
-                continue
+                return False
             known[variable], best[variable] = (least, used), node
-            todo.update(self.above.get(variable, {}))
+            return True
+
+        self.walk.run(visit)
         return best
 
     def offer(

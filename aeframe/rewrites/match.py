@@ -33,6 +33,7 @@ from aeframe.rewrites.pattern import (
 )
 
 Match = tuple[Apply, Bindings]
+NEAR = 32  # groups of independent Applies that another one is compared with
 
 
 class View:
@@ -131,15 +132,15 @@ def _independent(
     found: Mapping[Variable, Match], left: Every, needs: Callable[[Variable, Variable], bool]
 ) -> Iterator[list[Match]]:
     """Groups of two or more matches within which none needs another one, or its input."""
+    inputs = {out: [found[out][1][name] for name in left.differ] for out in found}
 
     def apart(out: Variable, other: Variable) -> bool:
-        inputs = [found[other][1][name] for name in left.differ]
-        own = [found[out][1][name] for name in left.differ]
-        return any(needs(v, w) for v in own for w in (other, *inputs) if v is not w)
+        taken = (other, *inputs[other])
+        return any(needs(v, w) for v in inputs[out] for w in taken if v is not w)
 
     groups: list[list[Variable]] = []
     for out in found:
-        for group in groups:
+        for group in groups[-NEAR:]:  # all of them would take n² in a chain
             if not any(apart(out, other) or apart(other, out) for other in group):
                 group.append(out)
                 break

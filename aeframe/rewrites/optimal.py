@@ -27,7 +27,7 @@ class OptimalExtraction(Extraction):
     Parameters
     ----------
     seconds
-        For the solver.
+        For all of it.
     gap
         How far from the optimum a solution may be, as a share of its cost.
     """
@@ -37,9 +37,16 @@ class OptimalExtraction(Extraction):
 
     def __call__(self, problem: Problem) -> dict[Variable, Apply]:
         """The Apply for each class."""
-        start = GreedyExtraction()(problem)
-        found, until = dict(start), time.perf_counter() + self.seconds
-        for part in sorted(parts(problem), key=lambda part: len(part.makers)):
+        until = time.perf_counter() + self.seconds
+        start = GreedyExtraction(self.seconds / 2)(problem)
+        found = dict(start)
+        try:
+            todo = sorted(parts(problem, until), key=lambda part: len(part.makers))
+        except TimeoutError:
+            return start
+        for part in todo:
+            if time.perf_counter() > until:
+                break
             program = _Program(problem, part)
             made = program.solve(start, until, self.gap)
             if made and program.cost(made) < program.cost(start):

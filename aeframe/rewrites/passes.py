@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 from aesara.graph.basic import Apply, Variable
@@ -29,6 +29,10 @@ class Pass(Structure):
     def in_training(self) -> Self:
         """The pass for graphs whose weights change."""
         return self
+
+    def needs(self) -> Iterable[str]:
+        """The names of the rules that it applies."""
+        return ()
 
     def __call__(self, graph: Graph) -> tuple[Graph, Report]:
         """Rewrite ``graph``; the graph that was given is left as it is."""
@@ -80,6 +84,10 @@ class Greedy(Pass):
     def __init__(self, rules: Sequence[Rule | str], name: str = "rewrite", limit: int = 100_000):
         self.rules = tuple(r if isinstance(r, str) else r.name for r in rules)
         self.name, self.limit = name, limit
+
+    def needs(self) -> Iterable[str]:
+        """Its rules."""
+        return self.rules
 
     def __call__(self, graph: Graph) -> tuple[Graph, Report]:
         """Rewrite the whole graph."""

@@ -51,9 +51,13 @@ class Report:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The reports of all passes over a model, in order; prints as tables."""
+    """The reports of all passes over a model, in order; prints as tables.
+
+    ``note`` says where they are from, if that is not what the passes do here and now.
+    """
 
     reports: tuple[Report, ...] = field(default=())
+    note: str = ""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -61,7 +65,8 @@ class Explanation:
         return tuple(s for r in self.reports for s in r.steps)
 
     def __str__(self) -> str:
-        return "\n\n".join(map(str, self.reports)) or "no passes"
+        noted = [self.note] if self.note else []
+        return "\n\n".join([*noted, *map(str, self.reports)]) or "no passes"
 
     __repr__ = __str__
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 from typing import Any
 
 from aesara.configdefaults import config
@@ -51,6 +52,9 @@ class Limits(Structure):
     matches
         Of one rule in one iteration; a rule that has more is put off for an iteration, and then
         for two, four, ... (Willsey et al. 2021, section 5.2).
+    uses
+        Of one rule in all, or as many as there are Applies given, if these are more: a chain of
+        n layers can be merged, and a sum of n parts be ordered, in more than n² ways.
     """
 
     nodes: int = 10_000
@@ -58,9 +62,10 @@ class Limits(Structure):
     seconds: float = 5.0
     several: int = 2
     matches: int = 2_000
+    uses: int = 1_000
 
     def __post_init__(self) -> None:
-        for name in ("nodes", "iterations", "several", "matches"):
+        for name in ("nodes", "iterations", "several", "matches", "uses"):
             count(name, getattr(self, name), 0)
         if not is_number(self.seconds) or self.seconds < 0:
             raise ArgumentError(
@@ -158,6 +163,7 @@ class _Saturation:
         self.egraph = egraph
         self.tried: set[Hashable] = set()
         self.waits = dict.fromkeys(range(len(self.rules)), (0, 0))  # bans so far, iteration it ends
+        self.left = dict.fromkeys(range(len(self.rules)), max(limits.uses, len(self.state.given)))
         self.origin: dict[Apply, str] = {}
 
     @config.change_flags(traceback__limit=0)  # what rules make stands at no line of the user's
@@ -176,12 +182,16 @@ class _Saturation:
         state.seconds = time.perf_counter() - self.began
         return state
 
+    def late(self) -> bool:
+        return time.perf_counter() - self.began >= self.limits.seconds
+
     def limit(self, more: bool) -> str:
         if not more:
-            return "saturated"
+            spent = not all(self.left.values())
+            return f"limit of {self.limits.uses} uses of a rule" if spent else "saturated"
         if len(self.egraph) >= self.limits.nodes:
             return f"limit of {self.limits.nodes} nodes"
-        if time.perf_counter() - self.began >= self.limits.seconds:
+        if self.late():
             return f"limit of {self.limits.seconds:g} s"
         if self.state.iterations >= self.limits.iterations:
             return f"limit of {self.limits.iterations} iterations"
@@ -201,12 +211,18 @@ class _Saturation:
             if now < until:
                 put_off = True
                 continue
-            new = list(self.matches(i, rule, near if now != until or not bans else None))
-            if len(new) > self.limits.matches << bans:
+            most = self.limits.matches << bans
+            matches = self.matches(i, rule, near if now != until or not bans else None)
+            new = list(islice(matches, min(most + 1, self.left[i])))
+            if self.late():
+                put_off = True
+                break
+            if len(new) > most:
                 self.waits[i] = (bans + 1, now + 1 + (1 << bans))
                 self.tried.difference_update(key for key, *_ in new)
                 put_off = True
                 continue
+            self.left[i] -= len(new)
             found.extend((rule, roots, bound) for _, roots, bound in new)
         return found, put_off
 
@@ -230,14 +246,11 @@ class _Saturation:
                 yield key, roots, bound
 
     def candidates(self, head: Term) -> Iterator[Apply]:
-        """The Applies that a pattern with this head may match."""
+        """The Applies that a pattern with this head may match, while there is time."""
         wanted = head.head if isinstance(head.head, type) else type(head.head)
-        if head.bind is None:
-            yield from self.egraph.applies(wanted)
-            return
-        for kind in self.egraph.op_types():
-            if issubclass(kind, wanted):
-                yield from self.egraph.applies(kind)
+        kinds = self.egraph.op_types() if head.bind else (wanted,)
+        nodes = (n for k in kinds if issubclass(k, wanted) for n in self.egraph.applies(k))
+        return takewhile(lambda node: not self.late(), nodes)
 
     def siblings(self, rule: Rule, left: Every) -> Iterator[tuple[list[Apply], Bindings]]:
         """The groups of Applies that a rule with several roots takes together."""

@@ -61,6 +61,10 @@ class Saturation(Pass):
 
     late = True
 
+    def needs(self) -> Iterable[str]:
+        """Its rules."""
+        return self.rules
+
     def in_training(self) -> Self:
         """The same with ``training``."""
         other = copy(self)

@@ -6,9 +6,10 @@ made. So the choices on its two sides are independent, and each part is solved b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from math import inf
 from operator import and_, or_
 
 import numpy as np
@@ -18,9 +19,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from aeframe.rewrites.extract import Problem
-
-Makers = Mapping[Variable, Sequence[Apply]]
-Inputs = Callable[[Apply], Collection[Variable]]
+from aeframe.rewrites.fixpoint import Fixpoint, Inputs, Makers
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,13 @@ class Part:
     needed: Collection[Variable]
 
 
-def parts(problem: Problem) -> list[Part]:
+def parts(problem: Problem, until: float = inf) -> list[Part]:
     """The parts of a problem that leave a choice.
+
+    Raises
+    ------
+    TimeoutError
+        When ``time.perf_counter()`` says ``until`` before they are known.
 
     >>> import aesara.tensor as at
     >>> from aeframe.rewrites.egraph import EGraph
@@ -48,8 +52,8 @@ def parts(problem: Problem) -> list[Part]:
     >>> parts(Problem.of(egraph, egraph.add([at.exp(at.dvector())]), lambda node: 1.0))
     []
     """
-    needs = Needs(problem.makers, problem.inputs)
-    makers = _reached(problem, needs)
+    needs = Needs(problem.makers, problem.inputs, until)
+    makers = reached(problem, needs)
     needed = needs.of(problem.results)
     index = {v: i for i, v in enumerate(makers)}
     edges = [(v, d) for v, nodes in makers.items() for n in nodes for d in problem.inputs(n)]
@@ -68,27 +72,26 @@ class Needs:
     """For each class the classes that every graph of it makes, itself among them.
 
     needs(c) = {c} ∪ ⋂ over n that make c of ⋃ over the inputs d of n of needs(d)
+
+    Raises :class:`TimeoutError` when ``time.perf_counter()`` says ``until``.
     """
 
-    def __init__(self, makers: Makers, inputs: Inputs) -> None:
+    def __init__(self, makers: Makers, inputs: Inputs, until: float = inf) -> None:
         self.bit = {v: 1 << i for i, v in enumerate(makers)}
         self.known: dict[Variable, int] = {}  # as bits; what nothing can make is missing
-        below = {n: inputs(n) for nodes in makers.values() for n in nodes}
-        above: dict[Variable, dict[Variable, None]] = {}
-        for variable, nodes in makers.items():
-            for v in (v for node in nodes for v in below[node]):
-                above.setdefault(v, {})[variable] = None
-        todo = dict.fromkeys(makers)
-        while todo:
-            variable = next(iter(todo))
-            del todo[variable]
-            ways = [self.union(below[n]) for n in makers[variable] if self.possible(below[n])]
-            if makers[variable] and not ways:
-                continue
+        walk = Fixpoint(makers, inputs)
+
+        def visit(variable: Variable) -> bool:
+            below = [walk.inputs[n] for n in makers[variable]]
+            ways = [self.union(classes) for classes in below if self.possible(classes)]
+            if below and not ways:
+                return False
             found = reduce(and_, ways or [0]) | self.bit[variable]
-            if self.known.get(variable) != found:
-                self.known[variable] = found
-                todo.update(above.get(variable, {}))
+            changed = self.known.get(variable) != found
+            self.known[variable] = found
+            return changed
+
+        walk.run(visit, until)
 
     def union(self, classes: Iterable[Variable]) -> int:
         """What one of ``classes`` needs, as bits."""
@@ -108,7 +111,7 @@ class Needs:
         return bool(self.known.get(a, 0) & self.bit[b])
 
 
-def _reached(problem: Problem, needs: Needs) -> dict[Variable, Sequence[Apply]]:
+def reached(problem: Problem, needs: Needs) -> dict[Variable, Sequence[Apply]]:
     """What results may need, without the Applies that need what they make."""
     makers: dict[Variable, Sequence[Apply]] = {}
     todo = list(problem.results)

@@ -20,7 +20,7 @@ from aeframe.rewrites.report import Explanation, Report
 from aeframe.rewrites.rule import Equality, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 INTERPRETATIONS: list[Rule] = []
 INFERENCE: list[Rule] = []
@@ -35,7 +35,12 @@ def interpret(graph: Graph) -> Graph:
 
 def inference(graph: Graph) -> Graph:
     """The inference phase: no dropout, frozen statistics, no updates of what stays the same."""
-    return finish(_without_training(graph))[0]
+    return inference_with_reports(graph)[0]
+
+
+def inference_with_reports(graph: Graph) -> tuple[Graph, list[Report]]:
+    """The inference phase, and what the passes did that waited for it."""
+    return finish(_without_training(graph))
 
 
 def _without_training(graph: Graph) -> Graph:
@@ -86,11 +91,30 @@ def graph_of(
         args = tuple(t() for t in types)
     graph, _, reports = lower_with_reports(module, args, {}, method)
     if graph.late or in_inference:
-        graph, more = finish(_without_training(interpret(graph)))
+        graph, more = inference_with_reports(interpret(graph))
         reports = [*reports, *more]
     return graph, Explanation(tuple(reports))
 
 
 def explain(module: Module, inputs: Sequence[Any] = ()) -> Explanation:
-    """What the passes of ``module`` do to its graph, as tables."""
-    return graph_of(module, tuple(inputs))[1]
+    """What the passes of ``module`` do to its graph, as tables.
+
+    A model from a file that has not been called yet tells what was done to it before; then the
+    passes run anew, and a note says so if they do something else here.
+    """
+    saved = vars(module).get("_saved_lineage")
+    if saved is not None and not inputs and not hasattr(module, "_last_call"):
+        return saved
+    found = graph_of(module, tuple(inputs))[1]
+    rules = [[step.rule for step in each.steps] for each in (saved or found, found)]
+    if rules[0] != rules[1]:
+        before = ", ".join(dict.fromkeys(rules[0])) or "none"
+        return replace(found, note=f"searched anew here; as it was saved: {before}")
+    return found
+
+
+def record(module: Module, reports: Iterable[Report]) -> None:
+    """Keep what passes did to ``module``, for the file that it may be saved in."""
+    found = Explanation(tuple(reports))
+    if found.reports:
+        module._lineage = found  # type: ignore[attr-defined]

@@ -21,6 +21,7 @@ from aeframe.core.structure import walk
 from aeframe.core.trace import tracing
 from aeframe.nn.rules import mask_rows
 from aeframe.rewrites import finish, interpret
+from aeframe.rewrites.standard import record
 from aeframe.train.batch import CLASS_WEIGHT, ROWS, WEIGHT
 from aeframe.train.data import names_of
 from aeframe.train.metrics import Metric
@@ -166,7 +167,8 @@ def trained(module: Module, graph: Graph) -> dict[str, Parameter]:
 
 def with_step(graph: Graph, module: Module, optimizer: Optimizer) -> Graph:
     """``graph`` with one optimizer step among its updates, on the unconstrained scale."""
-    graph, _ = finish(graph, training=True)
+    graph, reports = finish(graph, training=True)
+    record(module, reports)
     parameters = trained(module, graph)
     _claim(optimizer, module)
     optimizer.prepare(parameters)

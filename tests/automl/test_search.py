@@ -112,6 +112,10 @@ def test_it_is_seeded_and_a_folder_changes_nothing(whole, tmp_path):
     recalled = search(folder=tmp_path).fit(*data(), progress=False)
     assert numbers(recalled) == numbers(whole)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.checkpoint")} == heats
+    damaged = sorted(heats)[0]
+    damaged.write_bytes(b"none")
+    with pytest.raises(FileError, match=damaged.name):
+        search(folder=tmp_path).fit(*data(), progress=False)
 
 
 def test_a_search_that_is_killed_goes_on_bit_for_bit(whole, tmp_path):

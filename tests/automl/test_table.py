@@ -16,6 +16,7 @@ def benchmark():
     from importlib.util import module_from_spec, spec_from_file_location
 
     spec = spec_from_file_location("benchmarks_automl", BENCHMARKS / "automl.py")
+    sys.path.append(str(BENCHMARKS))  # for what it imports from beside it
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

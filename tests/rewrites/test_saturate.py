@@ -1,6 +1,6 @@
 """The e-graph, saturation and its limits, extraction and enumeration."""
 
-from itertools import product
+from itertools import islice, product
 from math import comb
 
 import aesara.tensor as at
@@ -40,8 +40,10 @@ FACTOR = Equality("test linear", dense(dense(a, b), c), dense(a, dense(b, c)), b
 TWICE = Equality("test twice", relu(relu(a)), relu(a))
 TURNED = Equality("test turned", turn(turn(a)), a)
 GROW = Equality("test growth", relu(a), relu(relu(a)))
+TO_TRANSPOSE = Alternative("test to a transpose", relu(a), turn(a))
+TO_TWO = Alternative("test to two transposes", relu(a), turn(turn(a)))
 RULES_HERE = [ASSOCIATE, DISTRIBUTE, TWICE, TURNED]
-for rule in (*RULES_HERE, FACTOR, GROW):
+for rule in (*RULES_HERE, FACTOR, GROW, TO_TRANSPOSE, TO_TWO):
     RULES.pop(rule.name)  # tests of declared rules do not see them
 SIZES = {"Add": 1.0, "Mul": 3.0, "Relu": 2.0, "Transpose": 0.5}
 
@@ -118,7 +120,7 @@ def test_all_ways_to_associate_a_sum_are_enumerated_once(n):
     total = leaves[0]
     for leaf in leaves[1:]:
         total = AddOp()(total, leaf)
-    choices, found = problem(Graph(tuple(leaves), (total,)), [ASSOCIATE])
+    choices, found = problem(Graph(tuple(leaves), (total,)), [ASSOCIATE], uses=10_000)
     made = [choices.graph(m, Graph(tuple(leaves), (total,))) for _, m in models(choices)]
     assert found.stopped == "saturated"
     # a sum has no order: the binary trees with n named leaves, (2n − 3)!!
@@ -151,6 +153,16 @@ def test_models_come_in_the_order_of_their_costs_and_lazily():
     assert costs == [4.0, 7.0] and [found for found, _ in models(choices, most=5.0)] == [4.0]
 
 
+@pytest.mark.parametrize("n", [4, 200])
+def test_the_cheapest_models_of_a_chain_come_without_the_others(n):
+    p = x0 = tensors(1, 2, 2)[0]
+    for _ in range(n):
+        x0 = ReluOp()(x0)
+    choices, _ = problem(Graph((p,), (x0,)), [TO_TRANSPOSE, TO_TWO])
+    found = [found for found, _ in islice(models(choices), 5)]
+    assert found == [0.5 * n] + [0.5 * n + 0.5] * 4  # of 3ⁿ graphs
+
+
 def test_the_optimum_shares_where_greedy_cannot_see_it():
     p, q, r, s = tensors(4, 2)
     shared = AddOp()(p, q)
@@ -175,6 +187,12 @@ def test_the_optimum_is_that_of_all_choices(seed):
     ways = [dict(zip(classes, pick, strict=True)) for pick in picks]
     least = min(choices.cost(w) for w in ways if choices.order(w) is not None)
     assert len(ways) > 1 and choices.cost(OptimalExtraction()(choices)) == least
+    graphs = {
+        frozenset((v, w[v]) for v in order if v in w) for w in ways if (order := choices.order(w))
+    }
+    found_costs = [cost for cost, _ in models(choices)]
+    assert found_costs == sorted(found_costs) and found_costs[0] == least
+    assert sorted(choices.cost(dict(g)) for g in graphs) == found_costs
 
 
 def test_layers_that_need_each_other_are_not_joined():
@@ -214,6 +232,7 @@ def test_no_extraction_goes_round_in_a_circle():
         (Limits(nodes=60), "limit of 60 nodes"),
         (Limits(iterations=2), "limit of 2 iterations"),
         (Limits(seconds=0.0), "limit of 0 s"),
+        (Limits(uses=8), "limit of 8 uses of a rule"),
     ],
 )
 def test_the_report_says_which_limit_was_reached(limits, why):

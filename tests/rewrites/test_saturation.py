@@ -1,6 +1,8 @@
 """The pass: what it chooses, in inference and in training, and what it says of it."""
 
 import re
+import subprocess
+import sys
 from math import prod
 
 import numpy as np
@@ -9,8 +11,8 @@ import pytest
 import aeframe as ae
 from aeframe import nn
 from aeframe.core import typed_nodes
-from aeframe.core.errors import ArgumentError, RewriteError, StateError, UnknownNameError
-from aeframe.core.structure import Structure
+from aeframe.core.errors import ArgumentError, FileError, RewriteError, StateError, UnknownNameError
+from aeframe.core.structure import Structure, import_own
 from aeframe.nn.ops import DenseOp, LayerNormOp, LeakyReluOp, ReluOp
 from aeframe.rewrites import (
     EQUALITIES,
@@ -24,6 +26,7 @@ from aeframe.rewrites import (
     graph_of,
 )
 from aeframe.rewrites.pattern import Var, term
+from aeframe.rewrites.rule import RULES as DECLARED
 from aeframe.rewrites.vocabulary import AddOp, MulOp, SliceOp
 
 rng = np.random.default_rng(0)
@@ -161,8 +164,50 @@ def test_saved_with_its_lineage(tmp_path):
     before = fast(X)
     fast.save(tmp_path / "file")
     again = ae.load(tmp_path / "file")
+    done = fast.explain()
+    assert done.steps and again.explain().reports == fast._lineage.reports
+    assert "as it was saved" in str(again.explain())
+    again.save(tmp_path / "copy")
+    assert ae.load(tmp_path / "copy").explain() == again.explain()
     np.testing.assert_array_equal(again(X), before)
-    assert [s.rule for s in again.explain().steps] == [s.rule for s in fast.explain().steps]
+    assert [s.rule for s in again.explain().steps] == [s.rule for s in done.steps]
+    assert again.explain().note == ""
+
+
+def test_what_is_done_anew_is_told_apart_from_what_was_saved(tmp_path):
+    net = Net()
+    net(X)
+    fast = optimized(net)
+    fast(X)
+    fast.save(tmp_path / "file")
+    again = ae.load(tmp_path / "file")
+    again.passes = ()
+    again(X)
+    assert again.explain().note.startswith("searched anew here; as it was saved: ")
+
+
+def test_a_rule_that_is_not_declared_is_named_when_the_file_is_read(tmp_path):
+    v = Var("v")
+    rule = ae.Equality("test of a missing rule", term(ReluOp)(term(ReluOp)(v)), term(ReluOp)(v))
+    try:
+        net = Net()
+        net(X)
+        net.optimize(rule).save(tmp_path / "file")
+    finally:
+        DECLARED.pop(rule.name)
+    with pytest.raises(FileError, match="not declared here: test of a missing rule"):
+        ae.load(tmp_path / "file")
+
+
+def test_loading_imports_the_rooms_of_aeframe_and_no_others(tmp_path):
+    net = nn.Sequential(nn.Dense(3), nn.relu)
+    net(X)
+    net.optimize().save(tmp_path / "file")
+    code = f"import aeframe as ae; print(ae.load({str(tmp_path / 'file')!r}).explain)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "Sequential" in found.stdout, found.stderr
+    import_own("this:s"), import_own("aeframe.__main__:s")
+    assert not {"this", "aeframe.__main__"} & set(sys.modules)
 
 
 def test_the_difference_is_drawn(tmp_path):
