@@ -32,7 +32,7 @@ class OptimalExtraction(Extraction):
         How far from the optimum a solution may be, as a share of its cost.
     """
 
-    def __init__(self, seconds: float = 2.0, gap: float = 1e-4) -> None:
+    def __init__(self, seconds: float = 2.5, gap: float = 1e-4) -> None:
         self.seconds, self.gap = seconds, gap
 
     def __call__(self, problem: Problem) -> dict[Variable, Apply]:
