@@ -129,7 +129,7 @@ def test_both_sides_are_the_same_numbers(index):
 @pytest.mark.slow
 @pytest.mark.parametrize("index", range(len(WAYS)), ids=NAMES)
 def test_both_sides_are_the_same_numbers_fifty_times(index):
-    compare_all(index, many=50, windows=50)
+    compare_all(index, many=50, windows=35)
 
 
 def conjuncts(where):
