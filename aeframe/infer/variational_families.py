@@ -90,7 +90,7 @@ class Family(TypedOp):
 class _Located(Family):
     """Families of a location m and a scale s, whose natural parameters are m/s² and 1/s²."""
 
-    supports = (Real(), Positive())
+    supports: ClassVar[tuple[Support | None, ...]] = (Real(), Positive())
     weighted = (False, True)
 
     def blend(
