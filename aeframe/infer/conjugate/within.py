@@ -14,7 +14,6 @@ from typing import Any
 import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Apply, Variable
-from aesara.graph.type import Type
 from numpy.typing import NDArray
 
 from aeframe.backends import implement
@@ -23,6 +22,7 @@ from aeframe.core.expand import expand, trim
 from aeframe.core.grad import grad
 from aeframe.core.graph import Graph, leaves, replay
 from aeframe.core.ops import TypedOp
+from aeframe.core.shapes import specialize
 from aeframe.infer.conjugate.joint import Joint, Stream
 from aeframe.infer.conjugate.steps import Step
 from aeframe.prob import Model
@@ -76,10 +76,12 @@ class NutsOp(TypedOp):
     def __init__(self, density: Density) -> None:
         self.density = density
 
-    def out_types(self, *inputs: Variable) -> Sequence[Type]:
-        """State, adaptation and position as they came; a flag."""
-        rng, _, packed, u, *_ = inputs
-        return [rng.type, packed.type, u.type, at.TensorType("bool", ())]
+    def make_node(self, *inputs: Variable) -> Apply:
+        """State, adaptation and position as they came; a flag. All known without a body."""
+        rng, _, packed, *_ = inputs
+        position = self.density.graph.inputs[0].type
+        types = rng.type, packed.type, position, at.TensorType("bool", ())
+        return Apply(self, list(inputs), [t() for t in types])
 
     def __str__(self) -> str:
         return "NUTS"
@@ -98,7 +100,8 @@ def _on_jax(node: Apply) -> Callable[..., Any]:
     density: Density = node.op.density
     begin, adapt, finish = density.adaptation
     kernel, cond = nuts.build_kernel(), jax.lax.cond
-    evaluate = evaluator(density.graph.inputs, density.graph.outputs)
+    graph = expand(trim(specialize(density.graph, [v.type for v in node.inputs[3:]])))
+    evaluate = evaluator(graph.inputs, graph.outputs)
     plan = np.asarray(build_schedule(density.warmup)) if density.warmup else np.zeros((1, 2))
     phases, closes = jax.numpy.asarray(plan[:, 0]), jax.numpy.asarray(plan[:, 1] == 1)
     unpack = ravel_pytree(begin(np.zeros(density.size), 1.0))[1]
@@ -181,7 +184,7 @@ class NutsStep(Step):
         """Why no rule fits, and NUTS."""
         after = f"{', '.join(self.sites)} | rest by a step of NUTS"
         return [
-            Rewrite(f"none: {reason}", name, tell(joint.nodes[name]), after)
+            Rewrite(f"NUTS, because {reason}", name, tell(joint.nodes[name]), after)
             for name, reason in zip(self.sites, self.reasons, strict=True)
         ]
 
@@ -218,7 +221,7 @@ def nuts_step(
     given = tuple(v for v in leaves(outputs) if v is not space.u)
     plain = {v: v.type(name=v.name) for v in given}
     graph = Graph((space.u, *plain.values()), tuple(replay(outputs, plain)))
-    density = Density(expand(trim(graph)), *options)
+    density = Density(graph, *options)
     names = tuple(b.name for b in space.blocks)
     told = tuple(reasons[name] for name in names)
     return NutsStep(names, space, density, State(density.packed()), given, told)

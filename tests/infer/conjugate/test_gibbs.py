@@ -4,7 +4,7 @@ import aesara.tensor as at
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import betaln, expit
+from scipy.special import betaln, expit, gammaln
 
 import aeframe as ae
 from aeframe.core.errors import ArgumentError
@@ -13,6 +13,8 @@ from aeframe.distributions import (
     Beta,
     Categorical,
     Dirichlet,
+    DiscreteUniform,
+    Exponential,
     Gamma,
     HalfCauchy,
     HalfNormal,
@@ -243,6 +245,32 @@ def test_nuts_draws_what_no_rule_does():
     assert "half-normal prior is not conjugate" in rules(posterior)["sd"]
     assert "NUTS" in str(posterior.explain())
     assert posterior.stats["diverging"].shape == (2, 2000)
+
+
+def test_nuts_beside_a_discrete_site_by_summation():
+    y = np.array([0, 2, 1, 0, 1, 6, 3, 5])
+    n = np.arange(8)
+
+    def call(self, n):
+        change = self.sample("change", DiscreteUniform(0, 7))
+        before = self.sample("before", Exponential(1.0))
+        after = self.sample("after", Exponential(1.0))
+        self.sample("y", Poisson(at.switch(n < change, before, after)))
+
+    posterior = fit(call, n, y=y, inference=Gibbs(chains=2, draws=2000, warmup=300))
+    told = rules(posterior)
+    assert told["change"] == "enumeration"
+    assert told["before"].startswith("NUTS, because") and "before by NUTS" in posterior.why
+    # given the change point both rates are gamma
+    first = np.array([y[:c].sum() for c in n])
+    shapes, rates = 1 + np.array([first, y.sum() - first]), 1 + np.array([n, 8 - n])
+    log = (gammaln(shapes) - shapes * np.log(rates)).sum(axis=0)
+    weight = np.exp(log - log.max()) / np.exp(log - log.max()).sum()
+    for site, shape, rate in zip(("before", "after"), shapes, rates, strict=True):
+        mean = weight @ (shape / rate)
+        second = weight @ (shape * (shape + 1) / rate**2)
+        near(posterior, site, mean, np.sqrt(second - mean**2))
+    near(posterior, "change", weight @ n, np.sqrt(weight @ n**2 - (weight @ n) ** 2))
 
 
 def test_no_nuts_on_other_backends():
