@@ -16,6 +16,8 @@ from aeframe.core.cells import RandomState, State
 from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import replay
 from aeframe.core.progress import progress_bar
+from aeframe.core.shapes import evaluate
+from aeframe.distributions.continuous import FlatOp
 from aeframe.infer.conjugate.joint import Joint, Stream, joint
 from aeframe.infer.conjugate.steps import Step, choose_steps, refuse_discrete, report
 from aeframe.infer.conjugate.within import nuts_step
@@ -24,7 +26,7 @@ from aeframe.infer.sampled import SampledPosterior
 from aeframe.prob import Model, sites_of
 from aeframe.prob.density import realize
 from aeframe.prob.programs import Arguments, arguments, backend_of, cached
-from aeframe.prob.simulate import simulate
+from aeframe.prob.simulate import Draws, simulate
 from aeframe.rewrites import Report
 
 PIECE = 50  # sweeps of one call: the progress bar moves, and an interrupt is heard, in between
@@ -129,7 +131,7 @@ class Gibbs(Inference):
             raise ArgumentError("Gibbs needs at least one chain and one draw", got=str(self))
 
     def run(self, model: Model, data: Sequence[Any]) -> GibbsPosterior:
-        """Choose the steps, and run the chains from draws of the prior.
+        """Choose the steps, and run the chains from draws of the prior (where it is proper).
 
         Raises
         ------
@@ -141,7 +143,7 @@ class Gibbs(Inference):
         for cell, array in zip(sweep.data, given.arrays, strict=True):
             cell.value = array
         model.init()
-        starts = simulate(model, self.chains, data, self.seed)
+        starts = self._starts(model, sweep.joint, data)
         sweeps = self.warmup + self.draws * self.thin
         with progress_bar(self.chains * sweeps, "Gibbs", "sweep") as bar:
             found = [
@@ -160,6 +162,17 @@ class Gibbs(Inference):
         why = "; ".join(f"{s.path} by {s.rule}" for s in report(sweep.joint, sweep.steps).steps)
         stats = {k: together[k] for k in sweep.stats}
         return GibbsPosterior(model, tuple(data), self, why, chains, stats)
+
+    def _starts(self, model: Model, found: Joint, data: Sequence[Any]) -> Draws:
+        """Draws of the prior; for improper ones, places within ±2 on the unconstrained scale."""
+        rng = np.random.default_rng([self.seed, self.chains])
+        fixed = {}
+        for name, node in found.nodes.items():
+            if isinstance(found.factors[name].family, FlatOp):
+                shape = (self.chains, *found.factors[name].shape)
+                u = at.constant(rng.uniform(-2.0, 2.0, shape))
+                fixed[name] = np.asarray(evaluate(node.op.support.forward(u)))
+        return simulate(model, self.chains, data, self.seed, fixed)
 
     def explain(self, model: Model, *data: Any) -> Report:
         """Which site gets which step, by which rule, and what becomes of its prior.

@@ -15,8 +15,10 @@ from aeframe.distributions import (
     Dirichlet,
     DiscreteUniform,
     Exponential,
+    Flat,
     Gamma,
     HalfCauchy,
+    HalfFlat,
     HalfNormal,
     InverseGamma,
     NegativeBinomial,
@@ -271,6 +273,29 @@ def test_nuts_beside_a_discrete_site_by_summation():
         second = weight @ (shape * (shape + 1) / rate**2)
         near(posterior, site, mean, np.sqrt(second - mean**2))
     near(posterior, "change", weight @ n, np.sqrt(weight @ n**2 - (weight @ n) ** 2))
+
+
+def test_improper_priors_need_no_draws_of_them():
+    def call(self):
+        b = self.sample("b", Flat())
+        k = self.sample("k", Bernoulli(0.5))
+        self.sample("y", Normal(b + k, 1.0), shape=(3,))
+
+    posterior = fit(call, y=[-0.5, 0.2, 0.9])
+    near(posterior, "b", 0.2 - 0.5, np.sqrt(1 / 3 + 1 / 4))
+    assert posterior.predict(n=7)["y"].shape == (7, 3)
+
+
+def test_a_half_flat_mean_stays_positive():
+    def call(self):
+        b = self.sample("b", HalfFlat())
+        self.sample("y", Normal(b, 1.0))
+
+    posterior = fit(call, y=-0.3, inference=Gibbs(chains=2, draws=2000, warmup=300))
+    truth = stats.truncnorm(0.3, np.inf, -0.3, 1)
+    near(posterior, "b", truth.mean(), truth.std())
+    with pytest.raises(ArgumentError, match="no exact posterior"):
+        fit(call, y=-0.3, inference=Exact())
 
 
 def test_no_nuts_on_other_backends():
