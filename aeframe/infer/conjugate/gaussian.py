@@ -144,7 +144,7 @@ def _residual(
 ) -> tuple[Variable, Linear, Likelihood]:
     """``w``, and ``z − η`` as a linear form, of one factor; and its row."""
     row, mean = _row(factor, held)
-    values = replay([factor.number(), *factor.parameters], current)
+    values = replay(factor.numbers(), current)
     if row in LINKED or row.mixture:
         values[1 + row.parameter] = replay([mean], current)[0]
     start = (stream, factor.shape) if row.mixture else ()

@@ -84,10 +84,14 @@ class Factor:
         """The leaves that its value and its parameters depend on."""
         return frozenset(leaves([self.value, *self.parameters]))
 
-    def number(self) -> Variable:
-        """The value in float64."""
-        v = self.value
-        return v if v.type.dtype == "float64" else v.astype("float64")
+    def numbers(self) -> list[Variable]:
+        """The value and the parameters in float64."""
+        return [as_float(v) for v in (self.value, *self.parameters)]
+
+
+def as_float(v: Variable) -> Variable:
+    """``v`` in float64: integers have no negative powers."""
+    return v if v.type.dtype == "float64" else v.astype("float64")
 
 
 @dataclass(frozen=True)

@@ -298,6 +298,26 @@ def test_a_half_flat_mean_stays_positive():
         fit(call, y=-0.3, inference=Exact())
 
 
+def test_a_graph_with_integer_parameters_by_quadrature():
+    srng, x = at.random.RandomStream(0), at.dvector("x")
+    slope, sd = srng.normal(0, 2, name="slope"), srng.gamma(2, 1, name="sd")
+    model = ae.Model.from_graph({"y": srng.normal(slope * x, sd)}, inputs=[x])
+    # noisy: on a line without noise the density of sd is about sd^-3 near 0, which is improper
+    x, y = np.arange(5.0), np.array([0.2, 1.1, 2.9, 3.7, 5.5])
+    method = Gibbs(chains=2, draws=2000, warmup=300)
+    posterior = model.observe({"y": y}).fit(x, inference=method)
+    grid = np.linspace(0.02, 12, 4000)
+    covariance = grid[:, None, None] ** 2 * np.eye(5) + 4 * np.outer(x, x)
+    log = -0.5 * np.linalg.slogdet(covariance)[1] + stats.gamma(2).logpdf(grid)
+    log = log - 0.5 * np.einsum("i,gij,j->g", y, np.linalg.inv(covariance), y)
+    weight = np.exp(log - log.max()) / np.exp(log - log.max()).sum()
+    variance = 1 / (1 / 4 + x @ x / grid**2)
+    given = variance * (x @ y) / grid**2
+    mean = weight @ given
+    near(posterior, "slope", mean, np.sqrt(weight @ (variance + given**2) - mean**2))
+    near(posterior, "sd", weight @ grid, np.sqrt(weight @ grid**2 - (weight @ grid) ** 2))
+
+
 def test_no_nuts_on_other_backends():
     with ae.Backend("c"), pytest.raises(ArgumentError, match="no rule can draw 'sd'"):
         fit(half_normal, y=np.zeros(5))
