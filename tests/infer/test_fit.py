@@ -73,3 +73,11 @@ def test_fit_says_why():
     assert posterior.why.startswith("chosen, as rules find the posterior itself (")
     assert "gamma-poisson" in posterior.why.lower()
     assert posterior.why in posterior.summary()
+
+
+def test_fit_finds_an_exact_posterior_once(monkeypatch):
+    runs, run = [], Exact.run
+    monkeypatch.setattr(Exact, "run", lambda *given: runs.append(given) or run(*given))
+    posterior = model_of(rate).observe({"y": Y}).fit()
+    assert len(runs) == 1
+    assert float(posterior.mean("rate")) == (2 + 3) / (5 + 3)
