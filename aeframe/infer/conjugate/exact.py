@@ -318,8 +318,7 @@ def _not_exact(name: str, reason: str) -> ArgumentError:
         path=name,
         expected="conjugate pairs, jointly normal sites, or both with one variance",
         got=reason,
-        fix="use inference=ae.infer.Gibbs() where the pairs hold given the other sites, "
-        "or ae.infer.NUTS()",
+        fix="use inference=ae.Gibbs() where the pairs hold given the other sites, or ae.NUTS()",
     )
 
 

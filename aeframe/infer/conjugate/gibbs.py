@@ -211,7 +211,7 @@ def _require_jax(reasons: dict[str, str], backend: str) -> None:
             path=", ".join(reasons),
             expected=f"a conjugate prior, as the backend {backend!r} has no step of NUTS",
             got="; ".join(f"{k}: {v}" for k, v in reasons.items()),
-            fix='use backend "jax", or inference=ae.infer.NUTS()',
+            fix='use backend "jax", or inference=ae.NUTS()',
         )
 
 
