@@ -20,7 +20,7 @@ from aeframe.core.shapes import evaluate
 from aeframe.distributions.continuous import FlatOp
 from aeframe.infer.conjugate.joint import Joint, Stream, joint
 from aeframe.infer.conjugate.steps import Step, choose_steps, refuse_discrete, report
-from aeframe.infer.conjugate.within import nuts_step
+from aeframe.infer.conjugate.within import Adaptation, nuts_step
 from aeframe.infer.posterior import Inference
 from aeframe.infer.sampled import SampledPosterior
 from aeframe.prob import Model, sites_of
@@ -187,7 +187,7 @@ class Gibbs(Inference):
 
     def sweep(self, model: Model, given: Arguments) -> Sweep:
         """The program for data of these types."""
-        options = self.target_acceptance, self.max_depth, self.warmup
+        options = Adaptation(self.target_acceptance, self.max_depth, self.warmup)
         key = ("gibbs", repr(given.types), options)
         return cached(model, key, lambda: _compile(model, given, options))
 
@@ -203,6 +203,61 @@ class GibbsPosterior(SampledPosterior):
         return self.method.explain(self.model, *self.data)
 
 
+def _compile(model: Model, given: Arguments, options: Adaptation) -> Sweep:
+    arrays = iter(given.arrays)
+    cells = [State(next(arrays)) if isinstance(v, Variable) else v for v in given.symbols()]
+    found = joint(model, cells)
+    steps = _steps(model, found, given.arrays, cells, options)
+    values = {k: State(np.zeros(v.type.shape, v.type.dtype)) for k, v in found.held.items()}
+    rng, number = RandomState(), at.lscalar("sweep")
+    stream, now = Stream(rng, number), dict[str, Variable](values)
+    for step in steps:
+        made = step.update(found, stream)
+        now |= stream.replay(made, {found.held[k]: v for k, v in now.items()})
+    moved: dict[Variable, Variable] = {cell: now[k] for k, cell in values.items()}
+    backend, computed = backend_of(model), _computed(found)
+    return Sweep(
+        joint=found,
+        steps=steps,
+        data=tuple(c for c in cells if isinstance(c, State)),
+        values=values,
+        rng=rng,
+        program=backend.compile(
+            [number],
+            [*now.values(), *stream.stats.values()],
+            {**moved, **stream.updates, rng: stream.state},
+        ),
+        computed=backend.compile(list(found.held.values()), list(computed.values()))
+        if computed
+        else None,
+        names=tuple(computed),
+        stats=tuple(stream.stats),
+        own={cell: cell.value for cell in stream.updates if isinstance(cell, State)},
+    )
+
+
+def _steps(
+    model: Model,
+    found: Joint,
+    arrays: Sequence[Any],
+    cells: Sequence[Variable],
+    options: Adaptation,
+) -> tuple[Step, ...]:
+    """A step for each free site: by a rule, or one of NUTS for those that no rule fits."""
+    if not found.nodes:
+        raise ArgumentError(
+            "there is nothing to infer: all sites are observed",
+            path=type(model).__name__,
+            fix="use `model.log_prob({}, ...)` for the log joint",
+        )
+    steps, reasons = choose_steps(found)
+    refuse_discrete(found, reasons)
+    if not reasons:
+        return steps
+    _require_jax(reasons, backend_of(model).name)
+    return (*steps, nuts_step(model, found, reasons, arrays, cells, options))
+
+
 def _require_jax(reasons: dict[str, str], backend: str) -> None:
     """Refuse sites without a rule where there is no step of NUTS."""
     if backend != "jax":
@@ -215,61 +270,9 @@ def _require_jax(reasons: dict[str, str], backend: str) -> None:
         )
 
 
-def _compile(model: Model, given: Arguments, options: tuple[float, int, int]) -> Sweep:
-    arrays = iter(given.arrays)
-    symbols = given.symbols()
-    cells = [State(next(arrays)) if isinstance(t, Variable) else t for t in symbols]
-    found = joint(model, cells)
-    if not found.nodes:
-        raise ArgumentError(
-            "there is nothing to infer: all sites are observed",
-            path=type(model).__name__,
-            fix="use `model.log_prob({}, ...)` for the log joint",
-        )
-    steps, reasons = choose_steps(found)
-    refuse_discrete(found, reasons)
-    backend = backend_of(model)
-    if reasons:
-        _require_jax(reasons, backend.name)
-        steps = (*steps, nuts_step(model, found, reasons, given.arrays, cells, options))
-    values = {k: State(np.zeros(v.type.shape, v.type.dtype)) for k, v in found.held.items()}
-    rng, index = RandomState(), at.lscalar("sweep")
-    now: dict[str, Variable] = dict(values)
-    state: Variable = rng
-    updates: dict[Variable, Variable] = {}
-    stats: dict[str, Variable] = {}
-    for step in steps:
-        stream = Stream()
-        start = stream.state
-        made = step.update(found, stream)
-        at_now = {found.held[k]: v for k, v in now.items()}
-        outputs = [stream.state, *made.values(), *stream.updates.values(), *stream.stats.values()]
-        state, *new = replay(outputs, {**at_now, start: state, stream.sweep: index})
-        now.update(zip(made, new, strict=False))
-        own = new[len(made) :]
-        updates.update(zip(stream.updates, own, strict=False))
-        stats.update(zip(stream.stats, own[len(stream.updates) :], strict=True))
-    program = backend.compile(
-        [index],
-        [*now.values(), *stats.values()],
-        {**{values[k]: now[k] for k in values}, **updates, rng: state},
-    )
-    known = realize(found.graph, found.held)
-    computed = {
-        name: replay([node.outputs[0]], known)[0]
-        for name, node in sites_of(found.graph.outputs).items()
-        if node.op.kind == "deterministic"
-    }
-    free = list(found.held.values())
-    return Sweep(
-        found,
-        steps,
-        tuple(c for c in cells if isinstance(c, State)),
-        values,
-        rng,
-        program,
-        backend.compile(free, list(computed.values())) if computed else None,
-        tuple(computed),
-        tuple(stats),
-        {cell: cell.value for cell in updates if isinstance(cell, State)},
-    )
+def _computed(found: Joint) -> dict[str, Variable]:
+    """Computed site → its value, a function of those that are held."""
+    nodes = sites_of(found.graph.outputs)
+    sites = {k: n.outputs[0] for k, n in nodes.items() if n.op.kind == "deterministic"}
+    values = replay(list(sites.values()), realize(found.graph, found.held))
+    return dict(zip(sites, values, strict=True))
