@@ -94,7 +94,9 @@ if TYPE_CHECKING:
     from aeframe.infer import MAP as MAP
     from aeframe.infer import NUTS as NUTS
     from aeframe.infer import Enumeration as Enumeration
+    from aeframe.infer import Exact as Exact
     from aeframe.infer import FullRank as FullRank
+    from aeframe.infer import Gibbs as Gibbs
     from aeframe.infer import Laplace as Laplace
     from aeframe.infer import MeanField as MeanField
     from aeframe.infer import StructuredVI as StructuredVI
@@ -206,7 +208,9 @@ _HOMES = {
     "GP": "gp",
     "KernelSearch": "gp",
     "Enumeration": "infer",
+    "Exact": "infer",
     "FullRank": "infer",
+    "Gibbs": "infer",
     "Laplace": "infer",
     "MeanField": "infer",
     "StructuredVI": "infer",

@@ -180,8 +180,16 @@ class FlatOp(DrawOp):
         return at.switch(value > parameters[0], 0.0, -np.inf)
 
 
+class _Improper(Distribution):
+    """The base of what cannot be drawn: it leaves the random state to the other sites."""
+
+    def draw(self, rng: Variable, shape: Sequence[Size] | None = None) -> Drawn:
+        """The random state as it is, and what is refused where a program needs it."""
+        return rng, super().draw(rng, shape)[1]
+
+
 @dataclass(frozen=True, eq=False)
-class Flat(Distribution):
+class Flat(_Improper):
     """Density 1 on all real numbers: an improper prior, which cannot be drawn from.
 
     >>> float(Flat().log_density(3.0).eval())
@@ -197,7 +205,7 @@ class Flat(Distribution):
 
 
 @dataclass(frozen=True, eq=False)
-class HalfFlat(Distribution):
+class HalfFlat(_Improper):
     """Density 1 on all positive numbers: an improper prior, which cannot be drawn from.
 
     >>> float(HalfFlat().log_density(-3.0).eval())

@@ -31,8 +31,8 @@ def fit(model: Model, data: Sequence[Any], inference: Inference | None = None) -
     """
     data = model.read(*data)
     if inference is None:
-        chosen, why = choose(model, data)
-        posterior = chosen.run(model, data)
+        chosen, why, found = _choose(model, data)
+        posterior = chosen.run(model, data) if found is None else found
         told = posterior.why
         return replace(posterior, why=why if told == "as asked" else f"{why} ({told})")
     if not isinstance(inference, Inference):
@@ -46,21 +46,29 @@ def fit(model: Model, data: Sequence[Any], inference: Inference | None = None) -
 
 def choose(model: Model, data: Sequence[Any]) -> tuple[Inference, str]:
     """The method for a model, and the reason."""
+    chosen, why, _ = _choose(model, data)
+    return chosen, why
+
+
+def _choose(model: Model, data: Sequence[Any]) -> tuple[Inference, str, Posterior | None]:
+    """Method and reason; the posterior too where only a run shows whether the method applies."""
     given = arguments(model, data)
     graph = lowered(model, given.symbols())
     free = free_sites(graph)
     if any(p.trainable for p in parameters(graph)):
-        return MAP(), "chosen, as parameters are to be learned: the best values, no uncertainty"
+        why = "chosen, as parameters are to be learned: the best values, no uncertainty"
+        return MAP(), why, None
     if free and all(isinstance(n.op.support, Binary) for n in free.values()):
-        return Enumeration(), "chosen, as every free site is 0 or 1: the answer is exact"
+        return Enumeration(), "chosen, as every free site is 0 or 1: the answer is exact", None
     found = joint(model, given.symbols())
     _, reasons = choose_steps(found)
     if not reasons and found.nodes:
         try:
-            Exact().run(model, data)
+            posterior = Exact().run(model, data)
         except ArgumentError:
-            return Gibbs(), "chosen, as every site can be drawn exactly given the others"
-        return Exact(), "chosen, as rules find the posterior itself"
+            return Gibbs(), "chosen, as every site can be drawn exactly given the others", None
+        return posterior.method, "chosen, as rules find the posterior itself", posterior
     if any(n.op.support.discrete for n in free.values()):
-        return Gibbs(), "chosen, as some sites are discrete"
-    return NUTS(), "chosen, as every free site is continuous: draws from the whole posterior"
+        return Gibbs(), "chosen, as some sites are discrete", None
+    why = "chosen, as every free site is continuous: draws from the whole posterior"
+    return NUTS(), why, None

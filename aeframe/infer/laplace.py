@@ -174,7 +174,7 @@ class Laplace(Inference):
                 f"the Hessian at the mode of {type(model).__name__} is not positive definite: "
                 f"{repaired} of {space.size} directions were repaired, and the standard "
                 "deviations and the evidence are not to be trusted; give these directions a "
-                "proper prior, or use inference=ae.infer.NUTS()",
+                "proper prior, or use inference=ae.NUTS()",
                 stacklevel=2,
             )
         log_density = float(to_numpy(space.density(u, *density.arrays)[0]))

@@ -300,5 +300,5 @@ def _require_continuous(name: str, node: Apply) -> None:
             expected="an observed site, or one with a continuous support",
             got=str(node.op.support),
             fix="observe it, sum it out (a Mixture, a HiddenMarkov), or use "
-            "inference=ae.infer.Enumeration()",
+            "inference=ae.Enumeration()",
         )

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 import aeframe as ae
-from aeframe.infer import NUTS, Enumeration, Exact, Gibbs
 
 
 def model_of(call, **parts):
@@ -49,11 +48,11 @@ Y = np.array([1, 0, 2])
 @pytest.mark.parametrize(
     ("call", "y", "method", "words"),
     [
-        (coin, 1, Enumeration, "0 or 1"),
-        (rate, Y, Exact, "posterior itself"),
-        (normal, Y, Gibbs, "exactly given the others"),
-        (clusters, Y, Gibbs, "discrete|exactly"),
-        (scale, Y, NUTS, "continuous"),
+        (coin, 1, ae.Enumeration, "0 or 1"),
+        (rate, Y, ae.Exact, "posterior itself"),
+        (normal, Y, ae.Gibbs, "exactly given the others"),
+        (clusters, Y, ae.Gibbs, "discrete|exactly"),
+        (scale, Y, ae.NUTS, "continuous"),
         (learned, Y, ae.MAP, "parameters"),
     ],
     ids=lambda v: getattr(v, "__name__", ""),
@@ -73,3 +72,11 @@ def test_fit_says_why():
     assert posterior.why.startswith("chosen, as rules find the posterior itself (")
     assert "gamma-poisson" in posterior.why.lower()
     assert posterior.why in posterior.summary()
+
+
+def test_fit_finds_an_exact_posterior_once(monkeypatch):
+    runs, run = [], ae.Exact.run
+    monkeypatch.setattr(ae.Exact, "run", lambda *given: runs.append(given) or run(*given))
+    posterior = model_of(rate).observe({"y": Y}).fit()
+    assert len(runs) == 1
+    assert float(posterior.mean("rate")) == (2 + 3) / (5 + 3)

@@ -27,7 +27,7 @@ from aeframe.infer.conjugate.conjugacy import (
     Prior,
 )
 from aeframe.infer.conjugate.entry import Entry, entry, keeps_last_axis
-from aeframe.infer.conjugate.joint import Factor, Joint, Stream
+from aeframe.infer.conjugate.joint import Factor, Joint, Stream, as_float
 
 
 class NotConjugateError(Exception):
@@ -135,20 +135,20 @@ class _Sum:
         return Conditional(self.own.name, distribution, power, rules, self.mixture)
 
     def _frozen(self, variables: Sequence[Variable]) -> list[Variable]:
-        return replay([_float(v) for v in variables], {self.site: self.current})
+        return replay(variables, {self.site: self.current})
 
     def _prior_terms(self) -> Pair:
         if self.site in leaves(self.own.parameters):
             raise NotConjugateError("its prior depends on itself")
         start = (self.stream, self.own.shape, self.current) if self.prior.mixture else ()
-        first, second = self.prior.terms(*start, *self._frozen(self.own.parameters))
+        first, second = self.prior.terms(*start, *self._frozen(self.own.numbers())[1:])
         return spread(first, self.own.shape), spread(second, self.own.shape)
 
     def _add(self, child: Factor) -> None:
         """Add what ``child`` says of the site."""
         likelihood, found = self._likelihood(child)
         start = (self.stream, child.shape) if likelihood.mixture else ()
-        values = self._frozen([child.value, *child.parameters])
+        values = self._frozen(child.numbers())
         terms = likelihood.terms(*start, *values)
         if not likelihood.mixture and self.current in leaves(terms):
             raise NotConjugateError(f"it is in the density of {child.name!r} more than once")
@@ -204,7 +204,7 @@ class _Sum:
 
 def spread(term: Variable, shape: Sequence[int]) -> Variable:
     """A term with an entry for each of ``shape``."""
-    term = _float(term)
+    term = as_float(term)
     return term if term.type.shape == tuple(shape) else at.alloc(term, *shape)
 
 
@@ -219,7 +219,3 @@ def gather(terms: Variable, argument: Variable) -> Variable:
         if size == 1 and own != 1
     ]
     return terms.sum(axis=wide, keepdims=True) if wide else terms
-
-
-def _float(v: Variable) -> Variable:
-    return v if v.type.dtype == "float64" else v.astype("float64")

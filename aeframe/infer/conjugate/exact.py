@@ -131,12 +131,7 @@ class Exact(Inference):
         FitError
             When the posterior cannot be normalized: too little data for an improper prior.
         """
-        given = arguments(model, data)
-        system = self.system(model, given)
-        for cell, array in zip(system.data, given.arrays, strict=True):
-            cell.value = array
-        model.init()
-        parts = tuple(group.part(system) for group in system.groups)
+        system, parts = self._find(model, data)
         place = {k: v for part in parts for k, v in part.place().items()}
         log_joint = system.evaluate(system.log_joint, place)[0]
         # Bayes' theorem at one place (Chib 1995)
@@ -152,8 +147,20 @@ class Exact(Inference):
         ------
         ArgumentError
             When there is no exact posterior.
+        FitError
+            When the posterior cannot be normalized.
         """
-        return self.system(model, arguments(model, data)).report
+        system, _ = self._find(model, data)
+        return system.report
+
+    def _find(self, model: Model, data: Sequence[Any]) -> tuple[System, tuple[Part, ...]]:
+        """The programs, and the distributions by them: numbers show whether a pair is exact."""
+        given = arguments(model, data)
+        system = self.system(model, given)
+        for cell, array in zip(system.data, given.arrays, strict=True):
+            cell.value = array
+        model.init()
+        return system, tuple(group.part(system) for group in system.groups)
 
     def system(self, model: Model, given: Arguments) -> System:
         """The programs for data of these types."""
@@ -318,8 +325,7 @@ def _not_exact(name: str, reason: str) -> ArgumentError:
         path=name,
         expected="conjugate pairs, jointly normal sites, or both with one variance",
         got=reason,
-        fix="use inference=ae.infer.Gibbs() where the pairs hold given the other sites, "
-        "or ae.infer.NUTS()",
+        fix="use inference=ae.Gibbs() where the pairs hold given the other sites, or ae.NUTS()",
     )
 
 

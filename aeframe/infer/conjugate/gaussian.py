@@ -20,6 +20,7 @@ from aeframe.distributions.continuous import FlatOp
 from aeframe.gp.linalg import CholeskyOp, TriangularSolveOp
 from aeframe.infer.conjugate.conditional import NotConjugateError
 from aeframe.infer.conjugate.conjugacy import LINKED, LOCATION, LOCATION_PRIORS, Likelihood, logit
+from aeframe.infer.conjugate.entry import number
 from aeframe.infer.conjugate.joint import Factor, Joint, Stream
 from aeframe.infer.conjugate.linear import Jacobian, Linear, linear, reshaped
 
@@ -111,7 +112,9 @@ def full_gaussian(joint: Joint, names: Sequence[str], stream: Stream) -> Gaussia
     found = Gaussian({name: joint.factors[name].shape for name in names})
     current = {h: h.type(name="current") for h in held}
     for name in names:
-        if not isinstance(joint.factors[name].family, LOCATION_PRIORS):
+        own = joint.factors[name]
+        bounded = isinstance(own.family, FlatOp) and number(own.parameters[0]) != -np.inf
+        if bounded or not isinstance(own.family, LOCATION_PRIORS):
             raise NotConjugateError(f"the prior of {name!r} is not normal")
     for factor in joint.around(names):
         if isinstance(factor.family, FlatOp):
@@ -141,7 +144,7 @@ def _residual(
 ) -> tuple[Variable, Linear, Likelihood]:
     """``w``, and ``z − η`` as a linear form, of one factor; and its row."""
     row, mean = _row(factor, held)
-    values = replay([factor.number(), *factor.parameters], current)
+    values = replay(factor.numbers(), current)
     if row in LINKED or row.mixture:
         values[1 + row.parameter] = replay([mean], current)[0]
     start = (stream, factor.shape) if row.mixture else ()

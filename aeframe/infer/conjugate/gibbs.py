@@ -16,15 +16,17 @@ from aeframe.core.cells import RandomState, State
 from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import replay
 from aeframe.core.progress import progress_bar
+from aeframe.core.shapes import evaluate
+from aeframe.distributions.continuous import FlatOp
 from aeframe.infer.conjugate.joint import Joint, Stream, joint
 from aeframe.infer.conjugate.steps import Step, choose_steps, refuse_discrete, report
-from aeframe.infer.conjugate.within import nuts_step
+from aeframe.infer.conjugate.within import Adaptation, nuts_step
 from aeframe.infer.posterior import Inference
 from aeframe.infer.sampled import SampledPosterior
 from aeframe.prob import Model, sites_of
 from aeframe.prob.density import realize
 from aeframe.prob.programs import Arguments, arguments, backend_of, cached
-from aeframe.prob.simulate import simulate
+from aeframe.prob.simulate import Draws, simulate
 from aeframe.rewrites import Report
 
 PIECE = 50  # sweeps of one call: the progress bar moves, and an interrupt is heard, in between
@@ -129,7 +131,7 @@ class Gibbs(Inference):
             raise ArgumentError("Gibbs needs at least one chain and one draw", got=str(self))
 
     def run(self, model: Model, data: Sequence[Any]) -> GibbsPosterior:
-        """Choose the steps, and run the chains from draws of the prior.
+        """Choose the steps, and run the chains from draws of the prior (where it is proper).
 
         Raises
         ------
@@ -141,7 +143,7 @@ class Gibbs(Inference):
         for cell, array in zip(sweep.data, given.arrays, strict=True):
             cell.value = array
         model.init()
-        starts = simulate(model, self.chains, data, self.seed)
+        starts = self._starts(model, sweep.joint, data)
         sweeps = self.warmup + self.draws * self.thin
         with progress_bar(self.chains * sweeps, "Gibbs", "sweep") as bar:
             found = [
@@ -161,6 +163,17 @@ class Gibbs(Inference):
         stats = {k: together[k] for k in sweep.stats}
         return GibbsPosterior(model, tuple(data), self, why, chains, stats)
 
+    def _starts(self, model: Model, found: Joint, data: Sequence[Any]) -> Draws:
+        """Draws of the prior; for improper ones, places within ±2 on the unconstrained scale."""
+        rng = np.random.default_rng([self.seed, self.chains])
+        fixed = {}
+        for name, node in found.nodes.items():
+            if isinstance(found.factors[name].family, FlatOp):
+                shape = (self.chains, *found.factors[name].shape)
+                u = at.constant(rng.uniform(-2.0, 2.0, shape))
+                fixed[name] = np.asarray(evaluate(node.op.support.forward(u)))
+        return simulate(model, self.chains, data, self.seed, fixed)
+
     def explain(self, model: Model, *data: Any) -> Report:
         """Which site gets which step, by which rule, and what becomes of its prior.
 
@@ -174,7 +187,7 @@ class Gibbs(Inference):
 
     def sweep(self, model: Model, given: Arguments) -> Sweep:
         """The program for data of these types."""
-        options = self.target_acceptance, self.max_depth, self.warmup
+        options = Adaptation(self.target_acceptance, self.max_depth, self.warmup)
         key = ("gibbs", repr(given.types), options)
         return cached(model, key, lambda: _compile(model, given, options))
 
@@ -190,23 +203,47 @@ class GibbsPosterior(SampledPosterior):
         return self.method.explain(self.model, *self.data)
 
 
-def _require_jax(reasons: dict[str, str], backend: str) -> None:
-    """Refuse sites without a rule where there is no step of NUTS."""
-    if backend != "jax":
-        raise ArgumentError(
-            "no rule can draw " + ", ".join(map(repr, reasons)),
-            path=", ".join(reasons),
-            expected=f"a conjugate prior, as the backend {backend!r} has no step of NUTS",
-            got="; ".join(f"{k}: {v}" for k, v in reasons.items()),
-            fix='use backend "jax", or inference=ae.infer.NUTS()',
-        )
-
-
-def _compile(model: Model, given: Arguments, options: tuple[float, int, int]) -> Sweep:
+def _compile(model: Model, given: Arguments, options: Adaptation) -> Sweep:
     arrays = iter(given.arrays)
-    symbols = given.symbols()
-    cells = [State(next(arrays)) if isinstance(t, Variable) else t for t in symbols]
+    cells = [State(next(arrays)) if isinstance(v, Variable) else v for v in given.symbols()]
     found = joint(model, cells)
+    steps = _steps(model, found, given.arrays, cells, options)
+    values = {k: State(np.zeros(v.type.shape, v.type.dtype)) for k, v in found.held.items()}
+    rng, number = RandomState(), at.lscalar("sweep")
+    stream, now = Stream(rng, number), dict[str, Variable](values)
+    for step in steps:
+        made = step.update(found, stream)
+        now |= stream.replay(made, {found.held[k]: v for k, v in now.items()})
+    moved: dict[Variable, Variable] = {cell: now[k] for k, cell in values.items()}
+    backend, computed = backend_of(model), _computed(found)
+    return Sweep(
+        joint=found,
+        steps=steps,
+        data=tuple(c for c in cells if isinstance(c, State)),
+        values=values,
+        rng=rng,
+        program=backend.compile(
+            [number],
+            [*now.values(), *stream.stats.values()],
+            {**moved, **stream.updates, rng: stream.state},
+        ),
+        computed=backend.compile(list(found.held.values()), list(computed.values()))
+        if computed
+        else None,
+        names=tuple(computed),
+        stats=tuple(stream.stats),
+        own={cell: cell.value for cell in stream.updates if isinstance(cell, State)},
+    )
+
+
+def _steps(
+    model: Model,
+    found: Joint,
+    arrays: Sequence[Any],
+    cells: Sequence[Variable],
+    options: Adaptation,
+) -> tuple[Step, ...]:
+    """A step for each free site: by a rule, or one of NUTS for those that no rule fits."""
     if not found.nodes:
         raise ArgumentError(
             "there is nothing to infer: all sites are observed",
@@ -215,48 +252,27 @@ def _compile(model: Model, given: Arguments, options: tuple[float, int, int]) ->
         )
     steps, reasons = choose_steps(found)
     refuse_discrete(found, reasons)
-    backend = backend_of(model)
-    if reasons:
-        _require_jax(reasons, backend.name)
-        steps = (*steps, nuts_step(model, found, reasons, given.arrays, cells, options))
-    values = {k: State(np.zeros(v.type.shape, v.type.dtype)) for k, v in found.held.items()}
-    rng, index = RandomState(), at.lscalar("sweep")
-    now: dict[str, Variable] = dict(values)
-    state: Variable = rng
-    updates: dict[Variable, Variable] = {}
-    stats: dict[str, Variable] = {}
-    for step in steps:
-        stream = Stream()
-        start = stream.state
-        made = step.update(found, stream)
-        at_now = {found.held[k]: v for k, v in now.items()}
-        outputs = [stream.state, *made.values(), *stream.updates.values(), *stream.stats.values()]
-        state, *new = replay(outputs, {**at_now, start: state, stream.sweep: index})
-        now.update(zip(made, new, strict=False))
-        own = new[len(made) :]
-        updates.update(zip(stream.updates, own, strict=False))
-        stats.update(zip(stream.stats, own[len(stream.updates) :], strict=True))
-    program = backend.compile(
-        [index],
-        [*now.values(), *stats.values()],
-        {**{values[k]: now[k] for k in values}, **updates, rng: state},
-    )
-    known = realize(found.graph, found.held)
-    computed = {
-        name: replay([node.outputs[0]], known)[0]
-        for name, node in sites_of(found.graph.outputs).items()
-        if node.op.kind == "deterministic"
-    }
-    free = list(found.held.values())
-    return Sweep(
-        found,
-        steps,
-        tuple(c for c in cells if isinstance(c, State)),
-        values,
-        rng,
-        program,
-        backend.compile(free, list(computed.values())) if computed else None,
-        tuple(computed),
-        tuple(stats),
-        {cell: cell.value for cell in updates if isinstance(cell, State)},
-    )
+    if not reasons:
+        return steps
+    _require_jax(reasons, backend_of(model).name)
+    return (*steps, nuts_step(model, found, reasons, arrays, cells, options))
+
+
+def _require_jax(reasons: dict[str, str], backend: str) -> None:
+    """Refuse sites without a rule where there is no step of NUTS."""
+    if backend != "jax":
+        raise ArgumentError(
+            "no rule can draw " + ", ".join(map(repr, reasons)),
+            path=", ".join(reasons),
+            expected=f"a conjugate prior, as the backend {backend!r} has no step of NUTS",
+            got="; ".join(f"{k}: {v}" for k, v in reasons.items()),
+            fix='use backend "jax", or inference=ae.NUTS()',
+        )
+
+
+def _computed(found: Joint) -> dict[str, Variable]:
+    """Computed site → its value, a function of those that are held."""
+    nodes = sites_of(found.graph.outputs)
+    sites = {k: n.outputs[0] for k, n in nodes.items() if n.op.kind == "deterministic"}
+    values = replay(list(sites.values()), realize(found.graph, found.held))
+    return dict(zip(sites, values, strict=True))

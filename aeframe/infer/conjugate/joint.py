@@ -5,9 +5,10 @@ Steps that draw some sites given all others read it: which factors a site is par
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import aesara.tensor as at
 from aesara.graph.basic import Apply, Variable
@@ -40,9 +41,9 @@ class Stream:
         What steps tell of a draw.
     """
 
-    def __init__(self) -> None:
-        self.state: Variable = RandomGeneratorType()()
-        self.sweep = at.lscalar("sweep")
+    def __init__(self, state: Variable | None = None, sweep: Variable | None = None) -> None:
+        self.state = RandomGeneratorType()() if state is None else state
+        self.sweep = at.lscalar("sweep") if sweep is None else sweep
         self.updates: dict[Cell, Variable] = {}
         self.stats: dict[str, Variable] = {}
 
@@ -50,6 +51,16 @@ class Stream:
         """A draw of ``distribution``."""
         self.state, drawn = distribution.draw(self.state, tuple(shape))
         return drawn
+
+    def replay(
+        self, values: Mapping[str, Variable], known: Mapping[Variable, Variable]
+    ) -> dict[str, Variable]:
+        """``values`` with what is ``known`` of their symbols; all that the stream holds too."""
+        groups: list[Mapping[Any, Variable]] = [values, self.updates, self.stats]
+        self.state, *found = replay([self.state, *(v for g in groups for v in g.values())], known)
+        left = iter(found)
+        made, self.updates, self.stats = ({key: next(left) for key in g} for g in groups)
+        return made
 
 
 @dataclass(frozen=True)
@@ -84,10 +95,14 @@ class Factor:
         """The leaves that its value and its parameters depend on."""
         return frozenset(leaves([self.value, *self.parameters]))
 
-    def number(self) -> Variable:
-        """The value in float64."""
-        v = self.value
-        return v if v.type.dtype == "float64" else v.astype("float64")
+    def numbers(self) -> list[Variable]:
+        """The value and the parameters in float64."""
+        return [as_float(v) for v in (self.value, *self.parameters)]
+
+
+def as_float(v: Variable) -> Variable:
+    """``v`` in float64: integers have no negative powers."""
+    return v if v.type.dtype == "float64" else v.astype("float64")
 
 
 @dataclass(frozen=True)

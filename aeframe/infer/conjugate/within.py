@@ -14,7 +14,6 @@ from typing import Any
 import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Apply, Variable
-from aesara.graph.type import Type
 from numpy.typing import NDArray
 
 from aeframe.backends import implement
@@ -23,12 +22,22 @@ from aeframe.core.expand import expand, trim
 from aeframe.core.grad import grad
 from aeframe.core.graph import Graph, leaves, replay
 from aeframe.core.ops import TypedOp
+from aeframe.core.shapes import specialize
 from aeframe.infer.conjugate.joint import Joint, Stream
 from aeframe.infer.conjugate.steps import Step
 from aeframe.prob import Model
 from aeframe.prob.sites import tell
-from aeframe.prob.unconstrain import Space, unconstrain
+from aeframe.prob.unconstrain import unconstrain
 from aeframe.rewrites import Step as Rewrite
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """Acceptance rate, largest depth of trees and sweeps of warmup, as in NUTS alone."""
+
+    target: float
+    depth: int
+    warmup: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +48,12 @@ class Density:
     ----------
     graph
         (u, values of the other sites and cells) → log density, its gradient.
-    target, depth, warmup
-        Of the adaptation and of the trees, as in :class:`~aeframe.infer.NUTS`.
+    options
+        Of the steps on it.
     """
 
     graph: Graph
-    target: float
-    depth: int
-    warmup: int
+    options: Adaptation
 
     @property
     def size(self) -> int:
@@ -58,7 +65,7 @@ class Density:
         """Blackjax's: begin, adapt, finish."""
         from blackjax.adaptation import window_adaptation
 
-        return window_adaptation.base(True, self.target)
+        return window_adaptation.base(True, self.options.target)
 
     def packed(self) -> NDArray[np.float64]:
         """The state of the adaptation before it begins, as a vector."""
@@ -76,10 +83,12 @@ class NutsOp(TypedOp):
     def __init__(self, density: Density) -> None:
         self.density = density
 
-    def out_types(self, *inputs: Variable) -> Sequence[Type]:
-        """State, adaptation and position as they came; a flag."""
-        rng, _, packed, u, *_ = inputs
-        return [rng.type, packed.type, u.type, at.TensorType("bool", ())]
+    def make_node(self, *inputs: Variable) -> Apply:
+        """State, adaptation and position as they came; a flag. All known without a body."""
+        rng, _, packed, *_ = inputs
+        position = self.density.graph.inputs[0].type
+        types = rng.type, packed.type, position, at.TensorType("bool", ())
+        return Apply(self, list(inputs), [t() for t in types])
 
     def __str__(self) -> str:
         return "NUTS"
@@ -96,10 +105,12 @@ def _on_jax(node: Apply) -> Callable[..., Any]:
     from aeframe.backends.jax.backend import evaluator
 
     density: Density = node.op.density
+    depth, warmup = density.options.depth, density.options.warmup
     begin, adapt, finish = density.adaptation
     kernel, cond = nuts.build_kernel(), jax.lax.cond
-    evaluate = evaluator(density.graph.inputs, density.graph.outputs)
-    plan = np.asarray(build_schedule(density.warmup)) if density.warmup else np.zeros((1, 2))
+    graph = expand(trim(specialize(density.graph, [v.type for v in node.inputs[3:]])))
+    evaluate = evaluator(graph.inputs, graph.outputs)
+    plan = np.asarray(build_schedule(warmup)) if warmup else np.zeros((1, 2))
     phases, closes = jax.numpy.asarray(plan[:, 0]), jax.numpy.asarray(plan[:, 1] == 1)
     unpack = ravel_pytree(begin(np.zeros(density.size), 1.0))[1]
 
@@ -122,13 +133,13 @@ def _on_jax(node: Apply) -> Callable[..., Any]:
             at_given,
             scale.step_size,
             scale.inverse_mass_matrix,
-            density.depth,
+            depth,
         )
         stage = phases[sweep % len(phases)], closes[sweep % len(phases)]
         moved = state.position, info.acceptance_rate
-        adapting = sweep < density.warmup
+        adapting = sweep < warmup
         scale = cond(adapting, lambda: adapt(scale, stage, *moved), lambda: scale)
-        ended = sweep == density.warmup - 1
+        ended = sweep == warmup - 1
         scale = cond(ended, lambda: scale._replace(step_size=finish(scale)[0]), lambda: scale)
         packed = ravel_pytree(scale)[0].astype(packed.dtype)
         return {**rng, "jax_state": key}, packed, state.position, info.is_divergent
@@ -142,46 +153,41 @@ class NutsStep(Step):
 
     Attributes
     ----------
-    space
-        The unconstrained scale of the sites, the others held.
     density
-        Their density on it.
+        Their density.
+    given
+        What it depends on besides u.
+    position
+        The vector u at the sites' values.
+    u, values
+        The symbol of the vector, and the sites' values there.
     adaptation
         The cell that holds step size and mass matrix.
-    given
-        What the density depends on.
     reasons
         Why each site has no other step.
     """
 
-    space: Space
     density: Density
-    adaptation: State
     given: tuple[Variable, ...]
+    position: Variable
+    u: Variable
+    values: tuple[Variable, ...]
+    adaptation: State
     reasons: tuple[str, ...]
 
     def update(self, joint: Joint, stream: Stream) -> dict[str, Variable]:
         """The values after a step."""
-        held = {
-            a: joint.held[b.name]
-            for a, b in zip(self.space.position[0], self.space.blocks, strict=True)
-        }
-        (u,) = replay([self.space.position[1]], held)
-        stream.state, packed, moved, diverged = (
-            NutsOp(self.density)
-            .make_node(stream.state, stream.sweep, self.adaptation, u, *self.given)
-            .outputs
-        )
+        inputs = stream.state, stream.sweep, self.adaptation, self.position, *self.given
+        stream.state, packed, moved, diverged = NutsOp(self.density).make_node(*inputs).outputs
         stream.updates[self.adaptation] = packed
         stream.stats["diverging"] = diverged
-        values = [self.space.values[name] for name in self.sites]
-        return dict(zip(self.sites, replay(values, {self.space.u: moved}), strict=True))
+        return dict(zip(self.sites, replay(self.values, {self.u: moved}), strict=True))
 
     def rewrites(self, joint: Joint) -> list[Rewrite]:
         """Why no rule fits, and NUTS."""
         after = f"{', '.join(self.sites)} | rest by a step of NUTS"
         return [
-            Rewrite(f"none: {reason}", name, tell(joint.nodes[name]), after)
+            Rewrite(f"NUTS, because {reason}", name, tell(joint.nodes[name]), after)
             for name, reason in zip(self.sites, self.reasons, strict=True)
         ]
 
@@ -192,33 +198,35 @@ def nuts_step(
     reasons: dict[str, str],
     arrays: Sequence[Any],
     cells: Sequence[Variable],
-    options: tuple[float, int, int],
+    options: Adaptation,
 ) -> NutsStep:
     """A step for the sites named by ``reasons``; ``cells`` hold the data ``arrays``."""
     others = {k: v for k, v in joint.held.items() if k not in reasons}
-    observed = model.observe(others) if others else model
-    space = unconstrain(observed, arrays).space
-    data = dict(zip(space.inputs, cells, strict=True))
-    values, log_prob, position = (
-        replay(list(space.values.values()), data),
-        replay([space.log_joint + space.log_jacobian], data)[0],
-        replay([space.position[1]], data)[0],
+    space = unconstrain(model.observe(others) if others else model, arrays).space
+    sites = tuple(block.name for block in space.blocks)
+    # the symbols of the Space are its own: put the joint's there
+    known = dict(zip(space.inputs, cells, strict=True))
+    known |= {v: joint.held[name] for v, name in zip(space.position[0], sites, strict=True)}
+    log_prob, position, *values = replay(
+        [
+            space.log_joint + space.log_jacobian,
+            space.position[1],
+            *(space.values[name] for name in sites),
+        ],
+        known,
     )
-    space = Space(
-        space.backend,
-        (),
-        space.u,
-        space.blocks,
-        dict(zip(space.values, values, strict=True)),
-        (space.position[0], position),
-        log_prob,
-        at.constant(0.0),
-    )
-    outputs = [log_prob, *grad(log_prob, [space.u])]
-    given = tuple(v for v in leaves(outputs) if v is not space.u)
-    plain = {v: v.type(name=v.name) for v in given}
-    graph = Graph((space.u, *plain.values()), tuple(replay(outputs, plain)))
-    density = Density(expand(trim(graph)), *options)
-    names = tuple(b.name for b in space.blocks)
-    told = tuple(reasons[name] for name in names)
-    return NutsStep(names, space, density, State(density.packed()), given, told)
+    density, given = _density(log_prob, space.u, options)
+    told = tuple(reasons[name] for name in sites)
+    cell = State(density.packed())
+    return NutsStep(sites, density, given, position, space.u, tuple(values), cell, told)
+
+
+def _density(
+    log_prob: Variable, u: Variable, options: Adaptation
+) -> tuple[Density, tuple[Variable, ...]]:
+    """The density with symbols of its own, and what these stand for, but for ``u``."""
+    outputs = [log_prob, *grad(log_prob, [u])]
+    given = tuple(v for v in leaves(outputs) if v is not u)
+    symbols = {v: v.type(name=v.name) for v in given}
+    graph = Graph((u, *symbols.values()), tuple(replay(outputs, symbols)))
+    return Density(graph, options), given

@@ -282,6 +282,9 @@ def both_unknown(self):
 def test_what_is_not_closed_is_one_error(call, message):
     with pytest.raises(ArgumentError, match="(?s)" + message):
         exact(call, y=[1.0, 2.0])
+    made = type("Small", (ae.Model,), {"__call__": call})()
+    with pytest.raises(ArgumentError, match="(?s)" + message):
+        ae.Exact().explain(made.observe({"y": [1.0, 2.0]}))
 
 
 def test_an_improper_posterior_is_one_error():

@@ -4,7 +4,7 @@ import aesara.tensor as at
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import betaln, expit
+from scipy.special import betaln, expit, gammaln
 
 import aeframe as ae
 from aeframe.core.errors import ArgumentError
@@ -13,8 +13,12 @@ from aeframe.distributions import (
     Beta,
     Categorical,
     Dirichlet,
+    DiscreteUniform,
+    Exponential,
+    Flat,
     Gamma,
     HalfCauchy,
+    HalfFlat,
     HalfNormal,
     InverseGamma,
     NegativeBinomial,
@@ -243,6 +247,75 @@ def test_nuts_draws_what_no_rule_does():
     assert "half-normal prior is not conjugate" in rules(posterior)["sd"]
     assert "NUTS" in str(posterior.explain())
     assert posterior.stats["diverging"].shape == (2, 2000)
+
+
+def test_nuts_beside_a_discrete_site_by_summation():
+    y = np.array([0, 2, 1, 0, 1, 6, 3, 5])
+    n = np.arange(8)
+
+    def call(self, n):
+        change = self.sample("change", DiscreteUniform(0, 7))
+        before = self.sample("before", Exponential(1.0))
+        after = self.sample("after", Exponential(1.0))
+        self.sample("y", Poisson(at.switch(n < change, before, after)))
+
+    posterior = fit(call, n, y=y, inference=Gibbs(chains=2, draws=2000, warmup=300))
+    told = rules(posterior)
+    assert told["change"] == "enumeration"
+    assert told["before"].startswith("NUTS, because") and "before by NUTS" in posterior.why
+    # given the change point both rates are gamma
+    first = np.array([y[:c].sum() for c in n])
+    shapes, rates = 1 + np.array([first, y.sum() - first]), 1 + np.array([n, 8 - n])
+    log = (gammaln(shapes) - shapes * np.log(rates)).sum(axis=0)
+    weight = np.exp(log - log.max()) / np.exp(log - log.max()).sum()
+    for site, shape, rate in zip(("before", "after"), shapes, rates, strict=True):
+        mean = weight @ (shape / rate)
+        second = weight @ (shape * (shape + 1) / rate**2)
+        near(posterior, site, mean, np.sqrt(second - mean**2))
+    near(posterior, "change", weight @ n, np.sqrt(weight @ n**2 - (weight @ n) ** 2))
+
+
+def test_improper_priors_need_no_draws_of_them():
+    def call(self):
+        b = self.sample("b", Flat())
+        k = self.sample("k", Bernoulli(0.5))
+        self.sample("y", Normal(b + k, 1.0), shape=(3,))
+
+    posterior = fit(call, y=[-0.5, 0.2, 0.9])
+    near(posterior, "b", 0.2 - 0.5, np.sqrt(1 / 3 + 1 / 4))
+    assert posterior.predict(n=7)["y"].shape == (7, 3)
+
+
+def test_a_half_flat_mean_stays_positive():
+    def call(self):
+        b = self.sample("b", HalfFlat())
+        self.sample("y", Normal(b, 1.0))
+
+    posterior = fit(call, y=-0.3, inference=Gibbs(chains=2, draws=2000, warmup=300))
+    truth = stats.truncnorm(0.3, np.inf, -0.3, 1)
+    near(posterior, "b", truth.mean(), truth.std())
+    with pytest.raises(ArgumentError, match="no exact posterior"):
+        fit(call, y=-0.3, inference=Exact())
+
+
+def test_a_graph_with_integer_parameters_by_quadrature():
+    srng, x = at.random.RandomStream(0), at.dvector("x")
+    slope, sd = srng.normal(0, 2, name="slope"), srng.gamma(2, 1, name="sd")
+    model = ae.Model.from_graph({"y": srng.normal(slope * x, sd)}, inputs=[x])
+    # noisy: on a line without noise the density of sd is about sd^-3 near 0, which is improper
+    x, y = np.arange(5.0), np.array([0.2, 1.1, 2.9, 3.7, 5.5])
+    method = Gibbs(chains=2, draws=2000, warmup=300)
+    posterior = model.observe({"y": y}).fit(x, inference=method)
+    grid = np.linspace(0.02, 12, 4000)
+    covariance = grid[:, None, None] ** 2 * np.eye(5) + 4 * np.outer(x, x)
+    log = -0.5 * np.linalg.slogdet(covariance)[1] + stats.gamma(2).logpdf(grid)
+    log = log - 0.5 * np.einsum("i,gij,j->g", y, np.linalg.inv(covariance), y)
+    weight = np.exp(log - log.max()) / np.exp(log - log.max()).sum()
+    variance = 1 / (1 / 4 + x @ x / grid**2)
+    given = variance * (x @ y) / grid**2
+    mean = weight @ given
+    near(posterior, "slope", mean, np.sqrt(weight @ (variance + given**2) - mean**2))
+    near(posterior, "sd", weight @ grid, np.sqrt(weight @ grid**2 - (weight @ grid) ** 2))
 
 
 def test_no_nuts_on_other_backends():
