@@ -163,7 +163,6 @@ class LinearModel(Model):
         design, values = self.design, self.design.response
         columns = self.family.columns(values)
         centre, spread = self.family.scale(values)
-        self.plate("term", design.names)
         eta: Any = at.shape_padright(offset, len(columns))
         has_intercept = design.intercept and self.family.has_intercept
         if has_intercept:
@@ -171,6 +170,7 @@ class LinearModel(Model):
             middle = self.sample("centred intercept", prior, shape=columns)
             eta = eta + middle
         if design.names:
+            self.plate("term", design.names)
             shape = (len(design.names), *columns)
             slopes = self.coefficients.draw(self, spread, design.sd, shape)
             eta = eta + (x - design.mean if has_intercept else x) @ slopes

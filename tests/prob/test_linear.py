@@ -88,6 +88,20 @@ def test_group_effects_shrink_and_are_named():
     assert posterior.layout.dims["coefficients"] == ("term",)
 
 
+@pytest.mark.parametrize(
+    ("formula", "effects"),
+    [("1", set()), ("(1|group)", {"1|group"}), ("(x|group)", {"1|group", "x|group"})],
+)
+def test_a_formula_may_have_no_columns(formula, effects):
+    posterior = fit(f"grouped ~ {formula}")
+    assert set(posterior.values) >= {"Intercept"} | effects
+    assert "coefficients" not in posterior.values
+    low, high = EFFECT.min(), EFFECT.max()
+    middle = FRAME["grouped"].mean()
+    assert middle + low < posterior.values["Intercept"] < middle + high
+    assert posterior.predict(FRAME[:5], n=3)["grouped"].shape == (3, 5)
+
+
 def test_predictions_and_expectations_on_new_rows():
     posterior = fit("normal ~ x + w")
     model = posterior.model
