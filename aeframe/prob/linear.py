@@ -163,6 +163,9 @@ class LinearModel(Model):
         design, values = self.design, self.design.response
         columns = self.family.columns(values)
         centre, spread = self.family.scale(values)
+        for dim, size in zip(("row", "class"), (x.type.shape[0], *columns), strict=False):
+            if size is not None:
+                self.plate(dim, size)
         eta: Any = at.shape_padright(offset, len(columns))
         has_intercept = design.intercept and self.family.has_intercept
         if has_intercept:

@@ -102,6 +102,13 @@ def test_a_formula_may_have_no_columns(formula, effects):
     assert posterior.predict(FRAME[:5], n=3)["grouped"].shape == (3, 5)
 
 
+def test_a_group_may_be_called_almost_like_another_axis():
+    model = LinearModel(
+        "label ~ (1|rows)", FRAME.assign(rows=FRAME["group"]), families.Categorical()
+    )
+    assert set(model.prior_predictive(2)) >= {"1|rows", "label"}
+
+
 def test_predictions_and_expectations_on_new_rows():
     posterior = fit("normal ~ x + w")
     model = posterior.model
