@@ -100,7 +100,8 @@ class LinearModel(Model):
     UnknownNameError
         When it names a column that the frame does not have, or ``priors`` an unknown term.
     DataError
-        When the response does not fit the family, or a column has missing values.
+        When the response does not fit the family, a column has missing values, or there are no
+        rows.
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0], "y": [1.1, 2.9, 5.2, 6.8]})

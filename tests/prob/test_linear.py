@@ -149,6 +149,7 @@ def test_a_file_holds_the_model(tmp_path):
         (lambda: LinearModel("count ~ x", FRAME, family="poisson"), ArgumentError, "is an object"),
         (lambda: LinearModel("normal ~ x", FRAME, family=families.Poisson()), DataError, "Poisson"),
         (lambda: LinearModel("hits ~ x", FRAME, family=families.Binomial()), DataError, "trials"),
+        (lambda: fit("rank ~ x", family=families.Ordinal()), ArgumentError, "levels=4"),
         (lambda: LinearModel("normal ~ zz", FRAME), UnknownNameError, "no column 'zz'"),
         (lambda: fit("normal ~ x", priors={"q": ae.Normal(0, 1)}), UnknownNameError, "no term 'q'"),
         (lambda: fit("normal ~ x", priors={"x": 3.0}), ArgumentError, "is not normal"),
