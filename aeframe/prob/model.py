@@ -138,7 +138,9 @@ class Model(Module):
 
     @staticmethod
     def from_graph(sites: Mapping[str, Variable], inputs: Sequence[Variable] = ()) -> Model:
-        """A Model of a graph of Aesara random variables.
+        """A Model of a graph of Aesara random variables, which no file can hold.
+
+        ``save`` refuses it, as the graph is Aesara's: write it as a class to keep it in a file.
 
         Parameters
         ----------
