@@ -20,8 +20,8 @@ class Trace:
     """The cells updated so far, the modules being called (outermost first) and their reports.
 
     ``sites`` are the named variables of the Models that were called, in order, and ``plates``
-    their named axes: size or labels, ``declared`` those that were not found by use. ``late`` are the passes of these modules that run when all
-    is lowered.
+    their named axes: size or labels; ``declared`` are those not only found by their use. ``late``
+    are the passes of these modules that run when all is lowered.
     """
 
     updates: dict[Variable, Variable] = field(default_factory=dict)
