@@ -20,13 +20,14 @@ class Trace:
     """The cells updated so far, the modules being called (outermost first) and their reports.
 
     ``sites`` are the named variables of the Models that were called, in order, and ``plates``
-    their named axes: size or labels. ``late`` are the passes of these modules that run when all
-    is lowered.
+    their named axes: size or labels; ``declared`` are those not only found by their use. ``late``
+    are the passes of these modules that run when all is lowered.
     """
 
     updates: dict[Variable, Variable] = field(default_factory=dict)
     sites: dict[str, Variable] = field(default_factory=dict)
     plates: dict[str, int | tuple[Any, ...]] = field(default_factory=dict)
+    declared: set[str] = field(default_factory=set)
     stack: list[object] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     reports: list[Any] = field(default_factory=list)

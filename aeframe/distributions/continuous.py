@@ -167,6 +167,8 @@ class SkewNormal(Distribution):
 class FlatOp(DrawOp):
     """``(rng, low)``: density 1 above ``low``; nothing can be drawn."""
 
+    drawable = False
+
     def body(self, *inputs: Variable) -> NoReturn:
         """Refuse: who asks wants to draw."""
         raise ArgumentError(

@@ -37,12 +37,16 @@ class DrawOp(TypedOp):
         nothing is said), and the dtype of draws.
     shape
         Of the draw with all batch axes; ``None``: the one that the parameters have together.
+    drawable
+        Whether it has draws; what has none leaves the random state as it is, so that a site whose
+        value is given needs none.
     """
 
     __props__: tuple[str, ...] = ("shape",)
     ndim_supp: int = 0
     ndims_params: Sequence[int] = ()
     dtype: str = "float64"
+    drawable: bool = True
     default_output = 1
 
     def __init__(self, shape: Sequence[int] | None = None) -> None:
@@ -152,7 +156,7 @@ def draw_of(
                 for p, n in zip(parameters, ndims, strict=True)
             ]
         advanced, drawn = family.sized(shape if known else None).make_node(rng, *parameters).outputs
-        return advanced, drawn
+        return (advanced if family.drawable else rng), drawn
     cut = None if shape is None else len(shape) - family.ndim_supp
     if not known:
         size = None if shape is None else list(shape)[:cut]

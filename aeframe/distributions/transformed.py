@@ -6,16 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
 
 from aeframe.core.cells import RandomState
 from aeframe.core.errors import ArgumentError
-from aeframe.core.shapes import evaluate
-from aeframe.core.supports import Integers, Interval, Positive, Real, Support
+from aeframe.core.supports import Integers, Support
 from aeframe.distributions.base import Distribution, as_value
 from aeframe.distributions.draws import Drawn, Shape, Size
+from aeframe.distributions.images import between, ends_of, image
 from aeframe.distributions.rules import density_of_expression
 
 
@@ -33,7 +32,8 @@ class Transformed(Distribution):
     function
         From a symbolic tensor to another, such as ``at.exp``; for files a registered function.
     image
-        The set it leads into; by default the interval between the images of the ends.
+        The set it leads into; by default found for chains of the maps of
+        :data:`~aeframe.distributions.maps.MAPS` with constants that are numbers.
 
     Raises
     ------
@@ -71,43 +71,33 @@ class Transformed(Distribution):
 
     @property
     def support(self) -> Support:  # type: ignore[override]
-        """The image, where it was not given of an interval.
+        """The image; where it was not given, that of an interval or of whole numbers.
 
         Raises
         ------
         ArgumentError
-            When the ends of the interval, or their images, are not known.
+            When it is not known.
         """
         if self.image is not None:
             return self.image
         inner = self.distribution.support
-        if inner.discrete:
-            return Integers()
-        ends = _ends(inner)
-        if ends is not None and not self.event_shape():
-            with np.errstate(all="ignore"):
-                images = [evaluate(self.function(at.constant(e, dtype="float64"))) for e in ends]
-            if all(i is not None and not np.isnan(i) for i in images):
-                return _between(*sorted(float(i) for i in images))
-        raise ArgumentError(
-            "the support of a transformed variable is not known",
-            got=f"{self.function} on {inner}",
-            fix="pass it: Transformed(distribution, function, image=ae.Positive())",
-        )
+        found: Support | None = None
+        if not self.event_shape():
+            _, x = self.distribution.draw(RandomState())
+            made = self.function(x)
+            if inner.discrete and np.dtype(made.type.dtype).kind in "iu":
+                found = Integers()
+            elif not inner.discrete:
+                ends = image(made, {x: ends_of(inner)}.get)
+                found = None if ends is None else between(*ends)
+        if found is None:
+            raise ArgumentError(
+                "the support of a transformed variable is not known",
+                got=f"{self.function} on {inner}",
+                fix="pass it: Transformed(distribution, function, image=ae.Positive())",
+            )
+        return found
 
     def event_shape(self) -> Shape:
         """That of the distribution."""
         return self.distribution.event_shape()
-
-
-def _ends(support: Support) -> tuple[float, float] | None:
-    if isinstance(support, Interval):
-        return support.low, support.high
-    ends = {Real(): (-np.inf, np.inf), Positive(): (0.0, np.inf)}
-    return ends.get(support)
-
-
-def _between(low: float, high: float) -> Support:
-    if (low, high) == (-np.inf, np.inf):
-        return Real()
-    return Positive() if (low, high) == (0.0, np.inf) else Interval(low, high)

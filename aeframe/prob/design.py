@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -93,12 +93,24 @@ class Design:
         UnknownNameError
             When a column is missing.
         DataError
-            When a column has labels that the data of the model did not have.
+            When a column has labels or groups that the data of the model did not have, or missing
+            values, or there are no rows.
         """
+        if data is None:
+            return self._arrays(None)
+        frame = _frame(data)
+        _require_rows(frame)
         try:
-            return self._arrays(None if data is None else _frame(data))
-        except (KeyError, ValueError) as error:
-            raise _told(error, self.formula, data or {}) from error
+            found = self._arrays(frame)
+        except (KeyError, ValueError, TypeError) as error:
+            raise _told(error, self.formula, frame.columns) from error
+        if not all(np.isfinite(a).all() for a in found):
+            raise DataError(
+                "the data have missing or infinite values in a predictor",
+                path=self.formula,
+                fix="drop these rows first: data.dropna()",
+            )
+        return found
 
     def response_of(self, data: Any) -> NDArray[Any]:
         """The response in new data."""
@@ -106,7 +118,7 @@ class Design:
         try:
             found = self._made.response.evaluate_new_data(frame)
         except (KeyError, ValueError) as error:
-            raise _told(error, self.formula, frame) from error
+            raise _told(error, self.formula, frame.columns) from error
         return np.asarray(getattr(found, "design_matrix", found), dtype="float64")
 
     def _arrays(self, frame: Any) -> tuple[NDArray[Any], ...]:
@@ -141,28 +153,59 @@ def columns_of(formula: str, data: Any) -> dict[str, Column]:
 
     Raises
     ------
+    ArgumentError
+        When the formula cannot be read.
+    UnknownNameError
+        When the frame lacks a column.
     DataError
-        When one has missing values.
+        When a column has missing values, or there are no rows.
     """
     frame = _frame(data)
-    words = set(re.findall(r"[^\W\d]\w*", formula)) | set(re.findall(r"`(.+?)`", formula))
+    _require_rows(frame)
+    needed = _names(formula)
+    known = {str(name): name for name in frame.columns}
+    for name in sorted(needed - set(known)):
+        raise _told(KeyError(name), formula, known)
     columns: dict[str, Column] = {}
-    for name in frame.columns:
-        if str(name) not in words:
+    for text, name in known.items():
+        if text not in needed:
             continue
         column = frame[name]
         if column.isna().any():
             raise DataError(
                 f"the column {name!r} has missing values",
-                path=str(name),
+                path=text,
                 expected="a value in every row",
                 got=f"{int(column.isna().sum())} missing",
                 fix="drop these rows first: data.dropna()",
             )
         numbers = np.asarray(column)
         labels = numbers.dtype.kind not in "fiu"
-        columns[str(name)] = [str(v) for v in column] if labels else numbers
+        columns[text] = [str(v) for v in column] if labels else numbers
     return columns
+
+
+def _names(formula: str) -> set[str]:
+    """The columns that a formula is about."""
+    from formulae import model_description
+
+    try:
+        return {str(name) for name in model_description(formula).var_names if name}
+    except Exception as error:
+        raise _unread(formula, error) from error
+
+
+def _unread(formula: str, why: object) -> ArgumentError:
+    return ArgumentError(
+        "the formula cannot be read",
+        expected='such as "y ~ x1 + (1 + x1 | group)"',
+        got=f"{formula!r}: {why}",
+    )
+
+
+def _require_rows(frame: Any) -> None:
+    if len(frame) == 0:
+        raise DataError("the data have no rows", expected="at least one row")
 
 
 def _frame(data: Any) -> Any:
@@ -182,22 +225,18 @@ def _sparse(part: Any) -> list[NDArray[Any]]:
     return [index, weight]
 
 
-def _told(error: Exception, formula: str, columns: Any) -> Exception:
-    """An error of formulae in our words."""
-    if isinstance(error, KeyError):
-        name = str(error.args[0])
-        return UnknownNameError(
-            f"the data have no column {name!r}", path=formula, fix=nearest(name, [*columns])
-        )
-    if "not present in the original" in str(error) or "incomplete" in str(error):
-        return DataError(
-            "the data do not fit the formula",
-            path=formula,
-            got=str(error),
-            fix="leave these rows out, or fit the model on data with these labels",
-        )
-    return ArgumentError(
-        "the formula cannot be read",
-        expected='such as "y ~ x1 + (1 + x1 | group)"',
-        got=f"{formula!r}: {error}",
+def _told(error: Exception, formula: str, columns: Iterable[Any]) -> Exception:
+    """An error of formulae about data, in our words."""
+    name = str(error.args[0]) if isinstance(error, KeyError) else ""
+    if name in _names(formula):
+        fix = nearest(name, [str(k) for k in columns])
+        return UnknownNameError(f"the data have no column {name!r}", path=formula, fix=fix)
+    if name or isinstance(error, AttributeError):
+        return _unread(formula, f"no function is called {name!r}" if name else error)
+    labels = "not present in the original" in str(error)
+    return DataError(
+        "the data do not fit the formula",
+        path=formula,
+        got=str(error),
+        fix="leave these rows out, or fit the model on data with these labels" if labels else None,
     )

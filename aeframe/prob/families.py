@@ -11,7 +11,7 @@ from aesara.graph.basic import Variable
 from numpy.typing import NDArray
 
 from aeframe import distributions as ds
-from aeframe.core.errors import DataError
+from aeframe.core.errors import ArgumentError, DataError
 from aeframe.core.structure import Structure
 
 if TYPE_CHECKING:
@@ -305,6 +305,13 @@ class Ordinal(Family):
 
     def response(self, values: Array) -> Array:
         """The number of each row's label."""
+        if self.levels < 2:
+            raise ArgumentError(
+                "the ordinal family needs the number of labels",
+                expected="ae.prob.families.Ordinal(levels=4): at least 2",
+                got=f"levels={self.levels}",
+                fix="give levels=4 for the labels 0, 1, 2, 3",
+            )
         codes = np.argmax(values, axis=1) if values.ndim == 2 else values
         return self._require(codes, np.isin(codes, np.arange(self.levels))).astype("int64")
 

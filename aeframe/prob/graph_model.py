@@ -7,30 +7,18 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from aesara.graph.basic import Apply, Variable
-from aesara.scalar import basic as scalars
-from aesara.scalar.math import Sigmoid, Softplus
-from aesara.tensor.elemwise import Elemwise
+import numpy as np
+from aesara.graph.basic import Apply, Constant, Variable
 from aesara.tensor.random.op import RandomVariable
 
 from aeframe import distributions
 from aeframe.core.errors import ArgumentError, StateError
 from aeframe.core.graph import leaves, remake, replay, toposort
-from aeframe.core.supports import Interval, Positive, Real, Support
+from aeframe.core.supports import Real, Support
 from aeframe.distributions import Distribution
+from aeframe.distributions.images import Ends, between, ends_of, image
 from aeframe.prob.model import Model
 from aeframe.prob.sites import SiteOp, full_name, record
-
-IMAGES: dict[type, Support] = {
-    scalars.Exp: Positive(),
-    scalars.Abs: Positive(),
-    scalars.Sqr: Positive(),
-    scalars.Sqrt: Positive(),
-    Softplus: Positive(),
-    Sigmoid: Interval(0.0, 1.0),
-    scalars.Tanh: Interval(-1.0, 1.0),
-}
-"""Where a function of a draw lies, by the function."""
 
 
 class GraphModel(Model):
@@ -94,12 +82,20 @@ def support_of(draw: Variable) -> tuple[Support, tuple[Any, ...]]:
             return Real(), ()
         support = inspect.getattr_static(family, "support")
         if isinstance(support, property):
-            found = family(*node.inputs[3:])
+            numbers = [v.data.item() if _is_number(v) else v for v in node.inputs[3:]]
+            found = family(*numbers)
             return found.support, found.support_arguments()
         return support, ()
-    if isinstance(node.op, Elemwise):
-        return IMAGES.get(type(node.op.scalar_op), Real()), ()
-    return Real(), ()
+    ends = image(draw, _known_ends, otherwise=(-np.inf, np.inf))
+    return Real() if ends is None else between(*ends), ()
+
+
+def _known_ends(variable: Variable) -> Ends | None:
+    """The ends of a random variable or of a site."""
+    op = getattr(variable.owner, "op", None)
+    if isinstance(op, RandomVariable):
+        return ends_of(support_of(variable)[0])
+    return ends_of(op.support) if isinstance(op, SiteOp) else None
 
 
 @cache
@@ -142,6 +138,10 @@ def _require_graph(sites: Mapping[str, Variable], inputs: Sequence[Variable]) ->
             got=", ".join(str(v) for v in free),
             fix="name them: ae.Model.from_graph(sites, inputs=[...])",
         )
+
+
+def _is_number(variable: Variable) -> bool:
+    return isinstance(variable, Constant) and variable.type.ndim == 0
 
 
 def _is_plain(variable: Variable) -> bool:

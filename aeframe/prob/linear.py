@@ -100,7 +100,8 @@ class LinearModel(Model):
     UnknownNameError
         When it names a column that the frame does not have, or ``priors`` an unknown term.
     DataError
-        When the response does not fit the family, or a column has missing values.
+        When the response does not fit the family, a column has missing values, or there are no
+        rows.
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0], "y": [1.1, 2.9, 5.2, 6.8]})
@@ -163,7 +164,9 @@ class LinearModel(Model):
         design, values = self.design, self.design.response
         columns = self.family.columns(values)
         centre, spread = self.family.scale(values)
-        self.plate("term", design.names)
+        for dim, size in zip(("row", "class"), (x.type.shape[0], *columns), strict=False):
+            if size is not None:
+                self.plate(dim, size)
         eta: Any = at.shape_padright(offset, len(columns))
         has_intercept = design.intercept and self.family.has_intercept
         if has_intercept:
@@ -171,6 +174,7 @@ class LinearModel(Model):
             middle = self.sample("centred intercept", prior, shape=columns)
             eta = eta + middle
         if design.names:
+            self.plate("term", design.names)
             shape = (len(design.names), *columns)
             slopes = self.coefficients.draw(self, spread, design.sd, shape)
             eta = eta + (x - design.mean if has_intercept else x) @ slopes

@@ -22,7 +22,7 @@ from aeframe.distributions import Distribution
 from aeframe.distributions.base import as_parameter
 from aeframe.prob.density import free_sites, log_density
 from aeframe.prob.observe import Observe, numbers
-from aeframe.prob.plates import Plate, as_dims, declare, declared_shape, require_dims
+from aeframe.prob.plates import Plate, as_dims, declare, draw, require_dims
 from aeframe.prob.programs import (
     accepts,
     arguments,
@@ -85,7 +85,7 @@ class Model(Module):
         self,
         name: str,
         distribution: Distribution,
-        shape: Sequence[int | Variable] | None = None,
+        shape: int | Sequence[int | Variable] | None = None,
         dims: str | Sequence[str | None] | None = None,
     ) -> Variable:
         """A random site: a draw of ``distribution``.
@@ -97,8 +97,8 @@ class Model(Module):
         distribution
             Its entries are independent given its arguments.
         shape
-            Of the draw; by default that of ``dims`` where these are declared, else of the
-            arguments.
+            Of the draw, a number for one axis; by default that of ``dims`` where these are
+            declared, else of the arguments.
         dims
             A name for each axis, see :meth:`plate`.
 
@@ -108,6 +108,8 @@ class Model(Module):
             When the model has a site of that name.
         ShapeError
             When the arguments, the shape and the dims do not fit each other.
+        UnknownNameError
+            When a dim is new and close to the name of a plate.
         """
         full = full_name(name)
         names = as_dims(full, dims)
@@ -118,12 +120,12 @@ class Model(Module):
                 expected='self.sample("mu", ae.Normal(0, 1))',
                 got=repr(distribution),
             )
-        size = declared_shape(names) if shape is None else shape
-        advanced, draw = distribution.draw(self.random_state.read(), size)
-        require_dims(full, names, draw)
+        state = self.random_state.read()
+        advanced, drawn = draw(full, distribution, state, shape, names)
+        require_dims(full, names, drawn)
         self.random_state.write(advanced)
         arguments = [as_parameter(full, a) for a in distribution.support_arguments()]
-        return record(SiteOp(full, "random", distribution.support, names)(draw, *arguments))
+        return record(SiteOp(full, "random", distribution.support, names)(drawn, *arguments))
 
     def deterministic(
         self, name: str, value: Any, dims: str | Sequence[str | None] | None = None
@@ -136,7 +138,9 @@ class Model(Module):
 
     @staticmethod
     def from_graph(sites: Mapping[str, Variable], inputs: Sequence[Variable] = ()) -> Model:
-        """A Model of a graph of Aesara random variables.
+        """A Model of a graph of Aesara random variables, which no file can hold.
+
+        ``save`` refuses it, as the graph is Aesara's: write it as a class to keep it in a file.
 
         Parameters
         ----------

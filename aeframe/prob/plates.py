@@ -7,13 +7,17 @@ first site that names it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, TypeAlias
 
+import numpy as np
 from aesara.graph.basic import Variable
 
-from aeframe.core.errors import ArgumentError, NameTakenError, ShapeError
+from aeframe.core.errors import ArgumentError, NameTakenError, ShapeError, UnknownNameError
 from aeframe.core.shapes import shape_text
 from aeframe.core.trace import Trace, current_trace
+from aeframe.distributions import Distribution
+from aeframe.distributions.draws import Drawn
 from aeframe.prob.sites import Dims
 
 Plate: TypeAlias = "int | tuple[Any, ...]"
@@ -34,7 +38,8 @@ def declare(name: str, entries: int | Sequence[Any]) -> str:
             expected='self.plate("school", 8), or labels: self.plate("school", ["A", "B"])',
             got=f"{name!r}, {entries!r}",
         )
-    known = _plates().setdefault(name, plate)
+    known = _trace().plates.setdefault(name, plate)
+    _trace().declared.add(name)
     if known != plate:
         raise NameTakenError(
             f"the plate {name!r} is declared twice",
@@ -52,7 +57,13 @@ def size_of(plate: Plate) -> int:
 
 
 def as_dims(site: str, dims: str | Sequence[str | None] | None) -> Dims:
-    """The names of a site's axes as a tuple."""
+    """The names of a site's axes as a tuple.
+
+    Raises
+    ------
+    UnknownNameError
+        When one is new, and close to the name of a plate.
+    """
     names = (dims,) if isinstance(dims, str) else tuple(dims or ())
     if not all(n is None or isinstance(n, str) for n in names):
         raise ArgumentError(
@@ -61,12 +72,74 @@ def as_dims(site: str, dims: str | Sequence[str | None] | None) -> Dims:
             expected='dims="school", or dims=("school", None) where an axis has no name',
             got=repr(dims),
         )
+    for name in names:
+        _require_no_slip(site, name)
     return names
+
+
+def _require_no_slip(site: str, name: str | None) -> None:
+    """Refuse a new name that differs from that of a plate in a letter or two."""
+    trace = _trace()
+    if name is None or name in trace.plates or not trace.declared:
+        return
+    close = get_close_matches(name, list(trace.plates), cutoff=0.8)
+    if any(_letters(name) != _letters(other) for other in close):
+        raise UnknownNameError(
+            f"the dim {name!r} of {site!r} is no plate of the model",
+            path=site,
+            got=name,
+            fix=f"did you mean {close[0]!r}? If not, declare it: self.plate({name!r}, size)",
+        )
+
+
+def _letters(name: str) -> str:
+    """A name without the marks that tell apart two axes of one kind, such as a number."""
+    return "".join(c for c in name if c.isalpha())
+
+
+def draw(
+    site: str,
+    distribution: Distribution,
+    rng: Variable,
+    shape: int | Sequence[int | Variable] | None,
+    dims: Dims,
+) -> Drawn:
+    """The next random state, and a draw of ``shape``, by default that of declared ``dims``."""
+    if shape is None:
+        size: Any = declared_shape(dims)
+    else:
+        size = (shape,) if isinstance(shape, int | np.integer | str) else tuple(shape)
+        if not all(isinstance(s, Variable) or _is_size(s) for s in size):
+            raise ArgumentError(
+                f"the shape of {site!r} is none",
+                path=site,
+                expected="the size of each axis, such as shape=(3,)",
+                got=repr(shape),
+            )
+    try:
+        return distribution.draw(rng, size)
+    except ShapeError as error:
+        plates = [
+            f"the plate {n!r} has {size_of(_trace().plates[n])} entries"
+            for n in dims
+            if n in _trace().plates
+        ]
+        raise ShapeError(
+            f"the site {site!r} cannot be drawn: {error.problem}",
+            path=site,
+            expected="; ".join([str(error.expected), *plates]),
+            got=error.got,
+            fix=error.fix,
+        ) from error
+
+
+def _is_size(size: Any) -> bool:
+    return hasattr(size, "__index__") and int(size) >= 0
 
 
 def declared_shape(dims: Dims) -> tuple[int, ...] | None:
     """The shape that ``dims`` say, if all of them are declared."""
-    known = _plates()
+    known = _trace().plates
     if not dims or not all(n in known for n in dims):
         return None
     return tuple(size_of(known[n]) for n in dims if n is not None)
@@ -91,7 +164,7 @@ def require_dims(site: str, dims: Dims, variable: Variable) -> None:
     for name, size in zip(dims, shape, strict=False):
         if name is None or size is None:
             continue
-        known = size_of(_plates().setdefault(name, size))
+        known = size_of(_trace().plates.setdefault(name, size))
         if known != size:
             raise ShapeError(
                 f"the dim {name!r} of {site!r} has the wrong size",
@@ -102,7 +175,7 @@ def require_dims(site: str, dims: Dims, variable: Variable) -> None:
             )
 
 
-def _plates() -> dict[str, Plate]:
+def _trace() -> Trace:
     trace = current_trace()
     assert isinstance(trace, Trace)
-    return trace.plates
+    return trace

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from aesara.graph.basic import Variable
+from aesara.graph.basic import Apply, Variable
 from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
@@ -17,7 +17,7 @@ from aeframe.core.graph import replay
 from aeframe.core.module import Module
 from aeframe.core.shapes import shape_text
 from aeframe.prob.programs import Arguments, arguments, backend_of, cached, lowered
-from aeframe.prob.sites import SiteOp, find_site, sites_of
+from aeframe.prob.sites import ObserveOp, SiteOp, find_site, sites_of
 
 Draws = dict[str, NDArray[Any]]
 
@@ -86,10 +86,15 @@ def _compile(
         replace[site] = SiteOp(name, "do", site.owner.op.support)(free[-1])
     sites = dict(zip(graph.names, graph.outputs, strict=True))
     sites |= {k: n.outputs[0] for k, n in nodes.items() if k not in sites}
-    results = replay(list(sites.values()), replace)
+    results = replay(list(sites.values()), replace, _seen)
     random = [c for c in cells(results) if isinstance(c, RandomState)]
     paths = {cell: path for path, cell in model.store.items()}
     plain = {c: c.type(name=c.name) for c in random}
     outputs = replay(results, plain)
     program = backend_of(model).compile([*plain.values(), *free, *graph.inputs], outputs)
     return program, [paths.get(c, str(i)) for i, c in enumerate(random)], list(sites)
+
+
+def _seen(node: Apply, inputs: list[Variable]) -> list[Variable] | None:
+    """An observed site without its draw, which no program needs and not all priors have."""
+    return inputs[1:] if isinstance(node.op, ObserveOp) else None

@@ -6,6 +6,7 @@ import pytest
 from scipy import special, stats
 
 import aeframe as ae
+from aeframe.backends import as_backend
 from aeframe.core import RandomState
 from aeframe.core.errors import DensityError
 from aeframe.distributions.rules import density_of_expression
@@ -191,3 +192,39 @@ def test_transformed():
     scale = at.dscalar()
     with pytest.raises(ae.core.errors.ArgumentError, match="pass it"):
         _ = ae.Transformed(ae.Normal(), lambda x: scale * x).support
+
+
+@pytest.mark.parametrize(
+    ("distribution", "function", "support"),
+    [
+        (ae.Uniform(-1.0, 2.0), lambda z: z**2, ae.Interval(0.0, 4.0)),
+        (ae.Uniform(1.0, 2.0), lambda z: z * z, ae.Interval(1.0, 4.0)),
+        (ae.Uniform(-3.0, 2.0), at.abs, ae.Interval(0.0, 3.0)),
+        (ae.Normal(), lambda z: 1 + z**2, ae.Interval(1.0, np.inf)),
+        (ae.Normal(), lambda z: z**3, ae.Real()),
+        (ae.Normal([0.0, 1.0], 1.0), lambda z: 2.0 - at.exp(z), ae.Interval(-np.inf, 2.0)),
+        (ae.Uniform(-2.0, 0.0), lambda z: 1 / z, ae.Interval(-np.inf, -0.5)),
+        (ae.HalfNormal(1.0), lambda z: 1 / at.sqrt(z), ae.Positive()),
+        (ae.Beta(1.0, 2.0), lambda p: at.log(p) - at.log1p(-p), ae.Real()),
+    ],
+    ids=["square", "product", "size", "sum", "cube", "batch", "reciprocal", "root", "logit"],
+)
+def test_images(distribution, function, support):
+    made = ae.Transformed(distribution, function)
+    assert made.support == support
+    state = RandomState()
+    state.initialize(0, "state")
+    _, drawn = made.draw(state, (200, 2))
+    (values,) = as_backend("jax").compile([], [drawn])()
+    assert support.contains(np.asarray(values))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [at.cosh, at.sin, lambda z: 1 / z, at.sqrt, lambda z: at.clip(z, 0, 1), lambda z: z + z**2],
+    ids=["cosh", "sin", "reciprocal", "sqrt", "clip", "quadratic"],
+)
+def test_images_that_are_not_known(function):
+    with pytest.raises(ae.core.errors.ArgumentError, match="pass it"):
+        _ = ae.Transformed(ae.Normal(), function).support
+    assert ae.Transformed(ae.Normal(), function, ae.Real()).support == ae.Real()

@@ -19,6 +19,8 @@ FRAME = pd.DataFrame(
     }
 )
 
+NEW = pd.DataFrame({"x": [np.nan], "kind": ["q"], "trials": [3]})
+
 
 def design(formula, frame=FRAME):
     return Design(formula, columns_of(formula, frame))
@@ -78,6 +80,15 @@ def test_new_data_use_what_was_learned_from_the_old():
         (lambda: design("~ x"), ArgumentError, "no response|cannot be read"),
         (lambda: design("y ~ x", FRAME.assign(x=[np.nan] + [0.0] * 11)), DataError, "1 missing"),
         (lambda: design("y ~ kind").arrays({"kind": ["q"]}), DataError, "q"),
+        (lambda: design("y ~ (1|kind)").arrays(NEW), DataError, "(?s)q.*on data with these"),
+        (lambda: design("y ~ x").arrays(NEW), DataError, "missing or infinite"),
+        (lambda: design("y ~ x").arrays(NEW[:0]), DataError, "no rows"),
+        (lambda: design("y ~ tries").arrays(NEW), UnknownNameError, "did you mean 'trials'"),
+        (lambda: design("y ~ kin"), UnknownNameError, "did you mean 'kind'"),
+        (lambda: design("y ~ logarithm(x)"), ArgumentError, "no function is called 'logarithm'"),
+        (lambda: design("y ~ np.logarithm(x)"), ArgumentError, "cannot be read"),
+        (lambda: design("y ~ x", FRAME[:0]), DataError, "no rows"),
+        (lambda: design("p(tries, hits) ~ x"), DataError, "'successes' cannot be greater"),
         (lambda: design("y ~ x").arrays({"w": [1.0]}), UnknownNameError, "'x'"),
     ],
 )

@@ -7,7 +7,7 @@ from scipy import stats
 
 import aeframe as ae
 from aeframe.core.errors import ArgumentError, SerializationError, StateError
-from aeframe.core.supports import Bounded, Interval, Positive
+from aeframe.core.supports import Bounded, Interval, Positive, Real
 
 Y = np.array([0.5, 1.5, 2.0])
 
@@ -71,3 +71,11 @@ def test_wrong_uses(tmp_path):
         ae.Model.from_graph({"y": at.random.normal(x, 1.0)})
     with pytest.raises(SerializationError, match="graph"):
         line().save(tmp_path / "model.ae")
+
+
+def test_supports_of_expressions_are_images():
+    srng = at.random.RandomStream(0)
+    a, b = srng.uniform(-1.0, 2.0), srng.normal(0.0, 1.0)
+    made = ae.Model.from_graph({"square": a**2, "sum": at.exp(a + b), "far": 1 / b}).expression()
+    supports = [v.owner.op.support for v in made.values()]
+    assert supports == [Interval(0.0, 4.0), Positive(), Real()]

@@ -88,6 +88,27 @@ def test_group_effects_shrink_and_are_named():
     assert posterior.layout.dims["coefficients"] == ("term",)
 
 
+@pytest.mark.parametrize(
+    ("formula", "effects"),
+    [("1", set()), ("(1|group)", {"1|group"}), ("(x|group)", {"1|group", "x|group"})],
+)
+def test_a_formula_may_have_no_columns(formula, effects):
+    posterior = fit(f"grouped ~ {formula}")
+    assert set(posterior.values) >= {"Intercept"} | effects
+    assert "coefficients" not in posterior.values
+    low, high = EFFECT.min(), EFFECT.max()
+    middle = FRAME["grouped"].mean()
+    assert middle + low < posterior.values["Intercept"] < middle + high
+    assert posterior.predict(FRAME[:5], n=3)["grouped"].shape == (3, 5)
+
+
+def test_a_group_may_be_called_almost_like_another_axis():
+    model = LinearModel(
+        "label ~ (1|rows)", FRAME.assign(rows=FRAME["group"]), families.Categorical()
+    )
+    assert set(model.prior_predictive(2)) >= {"1|rows", "label"}
+
+
 def test_predictions_and_expectations_on_new_rows():
     posterior = fit("normal ~ x + w")
     model = posterior.model
@@ -128,6 +149,7 @@ def test_a_file_holds_the_model(tmp_path):
         (lambda: LinearModel("count ~ x", FRAME, family="poisson"), ArgumentError, "is an object"),
         (lambda: LinearModel("normal ~ x", FRAME, family=families.Poisson()), DataError, "Poisson"),
         (lambda: LinearModel("hits ~ x", FRAME, family=families.Binomial()), DataError, "trials"),
+        (lambda: fit("rank ~ x", family=families.Ordinal()), ArgumentError, "levels=4"),
         (lambda: LinearModel("normal ~ zz", FRAME), UnknownNameError, "no column 'zz'"),
         (lambda: fit("normal ~ x", priors={"q": ae.Normal(0, 1)}), UnknownNameError, "no term 'q'"),
         (lambda: fit("normal ~ x", priors={"x": 3.0}), ArgumentError, "is not normal"),

@@ -150,6 +150,32 @@ def test_prior_predictive(backend):
     np.testing.assert_array_equal(fixed["y"], [Y] * 5)
 
 
+class Improper(ae.Model):
+    """A site without draws before one with."""
+
+    def __call__(self):
+        a = self.sample("a", ae.Flat(), shape=(3,))
+        self.sample("y", ae.Normal(a, 1))
+
+
+def test_a_prior_without_draws_needs_none_where_its_site_is_given():
+    given = np.array([1.0, 0.0, -2.0])
+    model = Improper()
+    with pytest.raises(ArgumentError, match="nothing can be drawn"):
+        model.prior_predictive(5)
+    seen = model.observe({"a": given}).prior_predictive(4000)
+    done = model.intervene({"a": given + 1}).prior_predictive(4000)
+    np.testing.assert_allclose(done["y"] - 1, seen["y"], rtol=1e-12)  # the same noise
+    assert stats.kstest((seen["y"] - given).ravel(), stats.norm.cdf).pvalue > 1e-3
+
+
+def test_a_posterior_of_an_improper_prior_predicts():
+    posterior = Improper().observe({"y": np.ones(3)}).fit(inference=ae.MAP())
+    predicted = posterior.predict(n=4000)
+    np.testing.assert_allclose(predicted["a"], 1.0, atol=1e-4)
+    assert stats.kstest((predicted["y"] - 1).ravel(), stats.norm.cdf).pvalue > 1e-3
+
+
 def test_prior_predictive_compiles_once():
     model = Line()
     model.prior_predictive(10, X)

@@ -5,7 +5,7 @@ import pytest
 
 import aeframe as ae
 from aeframe.core import lower
-from aeframe.core.errors import ArgumentError, NameTakenError, ShapeError
+from aeframe.core.errors import ArgumentError, NameTakenError, ShapeError, UnknownNameError
 
 
 class Schools(ae.Model):
@@ -37,6 +37,22 @@ def test_a_dim_without_a_plate_takes_its_size_from_the_first_site():
     assert Free().prior_predictive(2)["b"].shape == (2, 4)
 
 
+def test_new_dims_beside_plates():
+    class Two(ae.Model):
+        def __call__(self):
+            self.plate("state", 2)
+            self.sample("a", ae.Normal(np.zeros((2, 2)), 1), dims=("state", "state2"))
+            self.sample("b", ae.Normal(np.zeros(4), 1), dims="row")
+
+    assert Two().prior_predictive(2)["a"].shape == (2, 2, 2)
+
+
+def test_a_number_is_the_shape_of_one_axis():
+    assert one(lambda self: self.sample("a", ae.Normal(0, 1), shape=3)).expression()[
+        "a"
+    ].type.shape == (3,)
+
+
 def one(call):
     return type("One", (ae.Model,), {"__call__": call})()
 
@@ -56,6 +72,19 @@ def too_many(self):
     self.sample("a", ae.Normal(0, 1), shape=(3,), dims=("row", "column"))
 
 
+def slip(self):
+    self.plate("school", 3)
+    self.sample("a", ae.Normal(np.zeros(4), 1), dims="scholl")
+
+
+def negative(self):
+    self.sample("a", ae.Normal(0, 1), shape=(-3,))
+
+
+def words(self):
+    self.sample("a", ae.Normal(0, 1), shape="three")
+
+
 def empty(self):
     self.plate("row", 0)
 
@@ -68,7 +97,10 @@ def no_names(self):
     ("call", "error", "words"),
     [
         (taken, NameTakenError, "declared twice"),
-        (wrong_size, ShapeError, "do not fit the shape|wrong size"),
+        (wrong_size, ShapeError, "(?s)the site 'a'.*do not fit.*the plate 'row' has 3 entries"),
+        (slip, UnknownNameError, "(?s)'scholl' of 'a'.*did you mean 'school'"),
+        (negative, ArgumentError, "(?s)shape of 'a'.*-3"),
+        (words, ArgumentError, "(?s)shape of 'a'.*'three'"),
         (too_many, ShapeError, "1 axes and 2 dims"),
         (empty, ArgumentError, "at least one entry"),
         (no_names, ArgumentError, "no names"),
