@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aeframe.backends import Program, to_numpy
 from aeframe.core.grad import grad, vjp
 from aeframe.infer.climb import Climb, Start, convergence, report
-from aeframe.infer.diagnosis import Check
+from aeframe.infer.diagnosis import Check, check_pareto_k, pareto_k
 from aeframe.infer.posterior import Inference, Posterior
 from aeframe.infer.table import Statistics
 from aeframe.prob import Model
@@ -24,6 +24,9 @@ from aeframe.prob.programs import cached
 from aeframe.prob.simulate import Draws
 from aeframe.prob.sites import find_site
 from aeframe.prob.unconstrain import Space, Unconstrained, Vector, unconstrain
+
+# draws that the check takes, and how many at once: their intermediate values must fit in memory
+DRAWS, CHUNK = 1000, 100
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,24 @@ class LaplacePosterior(Posterior):
 
     def unconstrained(self, n: int, seed: int = 0) -> Vector:
         """``n`` draws on the unconstrained scale, (n, size)."""
-        rng = np.random.default_rng([seed, len(self.mode)])
-        noise = rng.standard_normal((n, len(self.mode)))
-        return self.mode + noise @ np.linalg.cholesky(self.covariance).T
+        return self.mode + self._noise(n, seed) @ np.linalg.cholesky(self.covariance).T
+
+    def _noise(self, n: int, seed: int) -> Vector:
+        return np.random.default_rng([seed, len(self.mode)]).standard_normal((n, len(self.mode)))
+
+    @cached_property
+    def pareto_k(self) -> float:
+        """The shape of the tail of the weights posterior / normal distribution, of 1000 draws.
+
+        Above 0.7 the posterior is no normal distribution on the unconstrained scale, not even
+        roughly (Vehtari et al. 2024, arXiv 1507.02646).
+        """
+        density = self._density
+        log_p = [
+            to_numpy(density.space.density.map([rows], *density.arrays)[0])
+            for rows in np.split(self.unconstrained(DRAWS), DRAWS // CHUNK)
+        ]
+        return pareto_k(np.concatenate(log_p) + 0.5 * (self._noise(DRAWS, 0) ** 2).sum(axis=1))
 
     def sd(self, site: str) -> NDArray[np.float64]:
         """The standard deviation of a site (computed ones too) on its own scale.
@@ -90,12 +108,13 @@ class LaplacePosterior(Posterior):
         return {k: {"mode": v, "sd": self.sd(k)} for k, v in self.values.items()}
 
     def checks(self) -> Iterator[Check]:
-        """Whether the search converged, and to a mode."""
+        """Whether the search converged, to a mode, and near the posterior."""
         yield convergence(self.starts)
         well = self.repaired == 0
         words = "every direction has curvature" if well else "This point is no mode"
         fix = f"{self.repaired} directions were repaired: give them a proper prior, or use NUTS."
         yield Check("curvature", self.repaired, well, words, fix)
+        yield check_pareto_k(self.pareto_k)
 
     def report(self) -> str:
         """A table of the starts: where each ended, and whether it converged."""

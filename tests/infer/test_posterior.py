@@ -14,7 +14,7 @@ import aeframe as ae
 from aeframe.core.errors import ArgumentError, FileError, ShapeError, UnknownNameError
 from aeframe.distributions import Bernoulli, HalfNormal, Normal
 from aeframe.infer import Diagnosis, SampledPosterior
-from aeframe.infer.diagnosis import check_pareto_k
+from aeframe.infer.diagnosis import check_pareto_k, pareto_k
 
 matplotlib.use("agg")
 
@@ -213,6 +213,17 @@ def test_pareto_k(k, good):
     found = Diagnosis((check_pareto_k(k),))
     assert found.good == good
     assert f"{k:.2f}" in str(found)
+
+
+def test_the_tail_of_importance_weights():
+    rng = np.random.default_rng(0)
+    heavy = np.log(rng.pareto(1.0, 4000))  # the shape of the tail is 1
+    np.testing.assert_allclose(pareto_k(heavy), 1.0, atol=0.15)
+    assert pareto_k(rng.normal(0, 0.1, 4000)) < 0.5
+    # an exact guide of discrete sites, and one with few different weights
+    assert pareto_k(-3.0 + 1e-13 * rng.normal(size=4000)) == 0
+    assert pareto_k(np.log(rng.choice([0.5, 1.5], 4000))) == 0
+    assert pareto_k(np.full(100, np.nan)) == np.inf
 
 
 def test_columns_only_where_they_mean_something():
