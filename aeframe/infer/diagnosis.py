@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeframe.core.structure import Structure
 from aeframe.core.summary import plain_table, render
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ EQUAL = 1e-10
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Structure):
     """One thing that was looked at: its name, the worst value, whether it is well, in words."""
 
     name: str

