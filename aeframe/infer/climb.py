@@ -144,9 +144,9 @@ def _flatness(
         away[[i for b in blocks if b.name in ends for i in range(b.start, b.stop)]] = 0.0
         size = float(np.abs(away).max(initial=0.0))
         # any other start may have ended lower on a ridge; as far as there is one, it is straight
-        if start.converged and size > APART and as_high(u + away / 2, EQUAL):
-            if as_high(u + away / size * FAR, EQUAL):
-                apart = np.maximum(apart, np.abs(away) / size)
+        steps = (0.5, FAR / size) if start.converged and size > APART else ()
+        if steps and all(as_high(u + step * away, EQUAL) for step in steps):
+            apart = np.maximum(apart, np.abs(away) / size)
     sites = [b.name for b in blocks if np.any(apart[b.start : b.stop] > APART)]
     words = f"The posterior is improper, without end along {', '.join(map(repr, sites))}"
     yield Check(
