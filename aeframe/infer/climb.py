@@ -147,7 +147,9 @@ def _flatness(
         steps = (0.5, FAR / size) if start.converged and size > APART else ()
         if steps and all(as_high(u + step * away, EQUAL) for step in steps):
             apart = np.maximum(apart, np.abs(away) / size)
-    sites = [b.name for b in blocks if np.any(apart[b.start : b.stop] > APART)]
+    # parameters have no posterior: several may well mean the same
+    free = [b for b in blocks if b.parameter is None]
+    sites = [b.name for b in free if np.any(apart[b.start : b.stop] > APART)]
     words = f"The posterior is improper, without end along {', '.join(map(repr, sites))}"
     yield Check(
         "identified",

@@ -19,6 +19,14 @@ def coin(self):
     self.sample("y", ae.Bernoulli(0.2 + 0.6 * self.sample("z", ae.Bernoulli(0.5))))
 
 
+def die(self):
+    self.sample("y", ae.Normal(self.sample("die", ae.DiscreteUniform(1, 6)), 1.0))
+
+
+def coins(self):
+    self.sample("y", ae.Poisson(1 + at.sum(self.sample("z", ae.Bernoulli(0.5), shape=(40,)))))
+
+
 def rate(self):
     self.sample("y", ae.Poisson(self.sample("rate", ae.Gamma(2, 5))), shape=(3,))
 
@@ -49,7 +57,9 @@ Y = np.array([1, 0, 2])
 @pytest.mark.parametrize(
     ("call", "y", "method", "words"),
     [
-        (coin, 1, Enumeration, "0 or 1"),
+        (coin, 1, Enumeration, "few values"),
+        (die, 1.0, Enumeration, "few values"),
+        (coins, 3, Gibbs, "discrete|exactly"),
         (rate, Y, Exact, "posterior itself"),
         (normal, Y, Gibbs, "exactly given the others"),
         (clusters, Y, Gibbs, "discrete|exactly"),
