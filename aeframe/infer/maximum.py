@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeframe.core.errors import ArgumentError
 from aeframe.core.summary import plain_table
 from aeframe.infer.climb import Climb, Start, report
 from aeframe.infer.diagnosis import Check
@@ -65,9 +66,35 @@ class PointPosterior(Posterior):
         """Whether the search converged, inside of the supports, to the only place this high."""
         return self.searched
 
+    def loo(self) -> Any:
+        """Refuse: cross-validation needs the spread of a posterior."""
+        raise _no_spread(self, "loo")
+
+    def plot(self, sites: Sequence[str] | None = None) -> Any:
+        """Refuse: a point has no density."""
+        raise _no_spread(self, "plot")
+
+    def plot_ranks(self, sites: Sequence[str] | None = None) -> Any:
+        """Refuse: a point has no chains."""
+        raise _no_spread(self, "plot_ranks")
+
+    def plot_pairs(self, sites: Sequence[str] | None = None) -> Any:
+        """Refuse: a point has no scatter."""
+        raise _no_spread(self, "plot_pairs")
+
     def report(self) -> str:
         """A table of the starts: where each ended, and whether it converged."""
         return report(self.starts)
+
+
+def _no_spread(posterior: PointPosterior, method: str) -> ArgumentError:
+    return ArgumentError(
+        f"`{method}` needs draws that differ: MAP is one value for each site",
+        path=type(posterior.model).__name__,
+        expected="a posterior with a spread",
+        got=str(posterior.method),
+        fix="fit with inference=ae.NUTS(), or look at `summary()` and `plot_predictive()`",
+    )
 
 
 @dataclass(frozen=True)

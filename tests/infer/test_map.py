@@ -219,3 +219,10 @@ def test_an_improper_posterior_is_told(arguments, good):
     check = check.diagnose()["identified"]
     assert check.good == good
     assert ("'a', 'b'" in check.words) != good
+
+
+@pytest.mark.parametrize("method", ["loo", "plot", "plot_ranks", "plot_pairs"])
+def test_what_needs_a_spread_is_one_clear_error(method):
+    posterior = Tosses().observe({"heads": 6}).fit(inference=ae.MAP())
+    with pytest.raises(ArgumentError, match=f"`{method}` needs draws that differ"):
+        getattr(posterior, method)()

@@ -301,6 +301,11 @@ def test_pictures():
         assert posterior.plot(["mu", "theta"]).shape == (2, 2)
         assert len(np.ravel(posterior.plot_ranks(["mu", "tau"]))) == 2
         assert posterior.plot_pairs(["mu", "tau"]).shape == (2, 2)
+        figure = posterior.plot_pairs()[0, 0].figure
+        assert max(figure.get_size_inches()) < 12
+        assert "left out" in figure.get_suptitle()
+        with pytest.raises(ArgumentError, match="two entries"):
+            posterior.plot_pairs(["mu"])
         assert np.ravel(posterior.plot_predictive(n=10))[0].get_legend() is not None
     with pytest.raises(UnknownNameError, match="theta"):
         posterior.plot(["thetta"])
