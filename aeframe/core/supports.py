@@ -31,6 +31,11 @@ class Support(Structure):
 
     discrete: ClassVar[bool] = False
 
+    @property
+    def points(self) -> range | None:
+        """All values of an entry, where these are finitely many whole numbers in a row."""
+        return None
+
     def forward(self, u: Variable, *arguments: Any) -> Variable:
         """The value of an unconstrained ``u``, symbolically."""
         return u
@@ -382,6 +387,11 @@ class Binary(_Discrete):
     (True, False)
     """
 
+    @property
+    def points(self) -> range:
+        """0 and 1."""
+        return range(2)
+
     def contains(self, value: Array) -> bool:
         """Every entry is 0 or 1."""
         return bool(np.all((np.asarray(value) == 0) | (np.asarray(value) == 1)))
@@ -397,6 +407,11 @@ class Integers(_Discrete):
 
     low: int | None = None
     high: int | None = None
+
+    @property
+    def points(self) -> range | None:
+        """From ``low`` to ``high``, where there are both."""
+        return None if self.low is None or self.high is None else range(self.low, self.high + 1)
 
     def contains(self, value: Array) -> bool:
         """Whole and between the ends."""

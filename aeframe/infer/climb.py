@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
 
 from aeframe.backends import Program, to_numpy
-from aeframe.core.errors import ArgumentError, FitError
+from aeframe.core.arguments import count
+from aeframe.core.errors import FitError
 from aeframe.core.structure import Structure
 from aeframe.core.summary import plain_table, render
-from aeframe.infer.diagnosis import Check
+from aeframe.core.supports import Real
+from aeframe.infer.diagnosis import EQUAL, Check
 from aeframe.prob.unconstrain import Block, Unconstrained, Vector
+
+# A step on the unconstrained scale that no mode inside of a support survives: exp(10), or from
+# 1/2 to 1 - 5e-5; it may lose as much as L-BFGS leaves. Entries of a site that are tried.
+STEP, SLACK, ENTRIES = 10.0, 1e-7, 100
+# Starts that ended this far apart are in different places; a ridge that goes on so far has no end.
+APART, FAR = 1e-3, 300.0
 
 
 @dataclass(frozen=True)
@@ -48,13 +56,13 @@ class Climb:
     steps: int = 2000
 
     def __post_init__(self) -> None:
-        if self.restarts < 1 or self.steps < 1:
-            raise ArgumentError("a climb needs at least one start and one step", got=str(self))
+        for name, least in {"restarts": 1, "steps": 1, "seed": 0}.items():
+            count(name, getattr(self, name), least)
 
     def __call__(
         self, program: Program, density: Unconstrained, path: str
-    ) -> tuple[Vector, tuple[Start, ...]]:
-        """The best end, and how each start went.
+    ) -> tuple[Vector, tuple[Start, ...], tuple[Check, ...]]:
+        """The best end, how each start went, and what was checked of the end.
 
         Raises
         ------
@@ -71,7 +79,8 @@ class Climb:
                 fix="check that the observations are possible under the model; "
                 "a scale that can reach 0 needs a prior",
             )
-        return u, tuple(start for start, _ in found)
+        starts = tuple(start for start, _ in found)
+        return u, starts, (convergence(starts), *_flatness(program, density, found))
 
     def _one(self, program: Program, density: Unconstrained, k: int) -> tuple[Start, Vector]:
         """The ``k``-th start."""
@@ -106,6 +115,62 @@ def convergence(starts: Sequence[Start]) -> Check:
     words = "the search converged" if best.converged else "The search did not converge"
     fix = "See `report()`; raise `steps` or `restarts`, or give priors that hold it."
     return Check("convergence", best.gradient, best.converged, words, fix)
+
+
+def _flatness(
+    program: Program, density: Unconstrained, found: Sequence[tuple[Start, Vector]]
+) -> Iterator[Check]:
+    """Whether the mode lies inside of every support, and whether it is the only place so high."""
+    best, u = max(found, key=lambda f: f[0].log_prob)
+
+    def as_high(at: Vector, slack: float) -> bool:
+        with np.errstate(all="ignore"):
+            value = float(to_numpy(program(at, *density.arrays)[0]))
+        return value >= best.log_prob - slack * max(1.0, abs(best.log_prob))
+
+    blocks = density.space.blocks
+    ends = [b.name for b in blocks if not isinstance(b.support, Real) and _at_end(u, b, as_high)]
+    words = f"The mode lies at the boundary of the support of {', '.join(map(repr, ends))}"
+    yield Check(
+        "boundary",
+        len(ends),
+        not ends,
+        words if ends else "the mode lies inside of every support",
+        "A mode says little there: use NUTS, or a prior that is 0 at the boundary.",
+    )
+    apart = np.zeros(len(u))
+    for start, other in found:
+        away = other - u
+        away[[i for b in blocks if b.name in ends for i in range(b.start, b.stop)]] = 0.0
+        size = float(np.abs(away).max(initial=0.0))
+        # any other start may have ended lower on a ridge; as far as there is one, it is straight
+        steps = (0.5, FAR / size) if start.converged and size > APART else ()
+        if steps and all(as_high(u + step * away, EQUAL) for step in steps):
+            apart = np.maximum(apart, np.abs(away) / size)
+    # parameters have no posterior: several may well mean the same
+    free = [b for b in blocks if b.parameter is None]
+    sites = [b.name for b in free if np.any(apart[b.start : b.stop] > APART)]
+    words = f"The posterior is improper, without end along {', '.join(map(repr, sites))}"
+    yield Check(
+        "identified",
+        len(sites),
+        not sites,
+        words if sites else "no start found another place as high, with a straight way to it",
+        "Give these sites priors that can be normalized, or drop what the data cannot tell apart.",
+    )
+
+
+def _at_end(u: Vector, block: Block, as_high: Callable[[Vector, float], bool]) -> bool:
+    """Whether an entry could go on towards an end of its support and lose nothing."""
+    entries = np.arange(block.start, block.stop)
+    # what runs to an end is far off; all entries of a large site would take long
+    for i in entries[np.argsort(-np.abs(u[entries]))][:ENTRIES]:
+        for step in (-STEP, STEP):
+            there = u.copy()
+            there[i] += step
+            if as_high(there, SLACK):
+                return True
+    return False
 
 
 def report(starts: Sequence[Start]) -> str:

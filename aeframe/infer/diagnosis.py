@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeframe.core.structure import Structure
 from aeframe.core.summary import plain_table, render
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 # Betancourt 2016 (arXiv 1604.00695): E-BFMI above 0.3. Vehtari et al. 2024 (arXiv 1507.02646):
 # Pareto k below 0.7.
 R_HAT, ESS_PER_CHAIN, E_BFMI, PARETO_K = 1.01, 100, 0.3, 0.7
+# log densities that differ by less than this part of them differ by rounding
+EQUAL = 1e-10
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Structure):
     """One thing that was looked at: its name, the worst value, whether it is well, in words."""
 
     name: str
@@ -180,6 +183,26 @@ def _check_depth(reached: NDArray[np.bool_]) -> Check:
         f"{share:.0%} of the draws reached the largest tree",
         "Scale the variables alike, set `dense=True`, or raise `max_depth`.",
     )
+
+
+def pareto_k(log_weights: NDArray[np.float64]) -> float:
+    """The shape of the tail of importance weights (Vehtari et al. 2024); 0 where it has none.
+
+    A largest weight that many draws share is an end of the tail: exact and discrete approximations
+    have such. A weight that is not a number counts as none.
+
+    >>> pareto_k(np.full(1000, 3.0))
+    0.0
+    """
+    weights = np.where(np.isnan(log_weights), -np.inf, log_weights)
+    top = weights.max(initial=-np.inf)
+    if not np.isfinite(top):
+        return np.inf
+    # psislw's tail: 3 √n draws, or a fifth of them
+    tail = min(len(weights) / 5, 3 * np.sqrt(len(weights)))
+    if np.sum(weights >= top - EQUAL * max(1.0, abs(top))) >= tail:
+        return 0.0
+    return float(arviz().psislw(weights)[1])
 
 
 def check_pareto_k(k: float) -> Check:

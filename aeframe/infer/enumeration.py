@@ -1,23 +1,24 @@
-"""Enumeration: exact answers for Models whose free sites are all 0 or 1."""
+"""Enumeration: exact answers for Models whose free sites have finitely many values."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aesara.tensor as at
 import numpy as np
-from aesara.graph.basic import Variable
+from aesara.graph.basic import Apply, Variable
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from aeframe.backends import Program, to_numpy
+from aeframe.core.arguments import count
 from aeframe.core.errors import ArgumentError, DataError
 from aeframe.core.graph import replay
 from aeframe.core.shapes import narrow
 from aeframe.core.summary import plain_table
-from aeframe.core.supports import Binary
 from aeframe.infer.posterior import Inference, Posterior, shown
 from aeframe.prob import Model, sites_of
 from aeframe.prob.density import log_density, realize
@@ -80,14 +81,15 @@ class ExactPosterior(Posterior):
 
 @dataclass(frozen=True)
 class Enumeration(Inference):
-    """Sum over every assignment of the free sites, which must all be 0 or 1.
+    """Sum over every assignment of the free sites, which must all have finitely many values.
 
-    Parameters of the Model keep their values.
+    Such are Bernoulli, Categorical, DiscreteUniform, and Binomial of a known ``n``. Parameters of
+    the Model keep their values.
 
     Attributes
     ----------
     limit
-        Number of free entries at most; there are ``2 ** entries`` assignments.
+        Number of assignments at most: the product of the numbers of values of all free entries.
 
     >>> from aeframe.distributions import Bernoulli
     >>> class Alarm(Model):
@@ -99,7 +101,10 @@ class Enumeration(Inference):
     0.083333
     """
 
-    limit: int = 20
+    limit: int = 2**20
+
+    def __post_init__(self) -> None:
+        count("limit", self.limit)
 
     def run(self, model: Model, data: Sequence[Any]) -> ExactPosterior:
         """Evaluate the log joint at all assignments in one program.
@@ -107,17 +112,20 @@ class Enumeration(Inference):
         Raises
         ------
         ArgumentError
-            When a free site is not binary, or there are too many entries.
+            When a free site has no finite support, or there are too many assignments.
         DataError
             When the observations have probability 0.
         """
         given = arguments(model, data)
         key = ("enumerate", repr(given.types), self.limit)
-        program, free, names, size = cached(model, key, lambda: self._compile(model, given))
+        program, free, names, points = cached(model, key, lambda: self._compile(model, given))
         model.init()
-        codes = np.arange(2**size)
-        bits = (codes[:, None] >> np.arange(size)[::-1]) & 1
-        log_joint, *values = (to_numpy(v) for v in program.map([bits], *given.arrays))
+        sizes = [len(p) for p in points]
+        places = np.unravel_index(np.arange(math.prod(sizes)), sizes) if sizes else ()
+        rows = np.empty((math.prod(sizes), len(sizes)), dtype="int64")
+        for i, place in enumerate(places):
+            rows[:, i] = points[i].start + place
+        log_joint, *values = (to_numpy(v) for v in program.map([rows], *given.arrays))
         log_evidence = float(logsumexp(log_joint))
         if not np.isfinite(log_evidence):
             raise DataError(
@@ -139,39 +147,60 @@ class Enumeration(Inference):
 
     def _compile(
         self, model: Model, given: Arguments
-    ) -> tuple[Program, tuple[str, ...], list[str], int]:
-        """The program bits, data → log joint and all sites; free sites, sites, number of bits."""
+    ) -> tuple[Program, tuple[str, ...], list[str], list[range]]:
+        """The program entries, data → log joint and all sites; free sites, sites, and points.
+
+        The points are those of each entry.
+        """
         graph = lowered(model, given.symbols())
         nodes = static_sites(graph)
         for name, node in nodes.items():
-            if not isinstance(node.op.support, Binary):
+            if not node.op.support.points:
                 raise ArgumentError(
-                    f"Enumeration cannot sum over {name!r}: it is not binary",
+                    f"Enumeration cannot sum over {name!r}: it has no finite support",
                     path=name,
-                    expected="free sites that are Bernoulli",
+                    expected="Bernoulli, Categorical, DiscreteUniform, or Binomial of a known n",
                     got=str(node.op.support),
-                    fix="observe it, or use inference=ae.MAP()",
+                    fix="observe it, or leave the choice of a method to `fit`",
                 )
         shapes = {k: node.outputs[0].type.shape for k, node in nodes.items()}
-        size = sum(int(np.prod(s, dtype=np.int64)) for s in shapes.values())
-        if size > self.limit:
-            raise ArgumentError(
-                f"there are 2^{size} assignments to sum over",
-                path=type(model).__name__,
-                expected=f"at most {self.limit} free entries",
-                got=", ".join(f"{k} {s}" for k, s in shapes.items()),
-                fix="observe some, raise `limit`, or draw samples with `prior_predictive`",
+        if assignments(nodes) > self.limit:
+            powers = (
+                f"{len(n.op.support.points)}^{math.prod(shapes[k])}" for k, n in nodes.items()
             )
-        bits = at.TensorType("int64", (size,))(name="bits")
+            raise ArgumentError(
+                f"there are {' · '.join(powers)} assignments to sum over",
+                path=type(model).__name__,
+                expected=f"at most {self.limit}",
+                got=", ".join(f"{k} {s}" for k, s in shapes.items()),
+                fix="observe some, raise `limit`, or use inference=ae.Gibbs()",
+            )
+        points = [
+            node.op.support.points for k, node in nodes.items() for _ in range(math.prod(shapes[k]))
+        ]
+        entries = at.TensorType("int64", (len(points),))(name="entries")
         values: dict[str, Variable] = {}
         start = 0
         for name, shape in shapes.items():
-            stop = start + int(np.prod(shape, dtype=np.int64))
-            values[name] = at.reshape(bits[start:stop], shape, ndim=len(shape))
+            stop = start + math.prod(shape)
+            values[name] = at.reshape(entries[start:stop], shape, ndim=len(shape))
             narrow(values[name].owner)
             start = stop
         sites = {k: n.outputs[0] for k, n in sites_of(graph.outputs).items()}
         computed = replay(list(sites.values()), realize(graph, values))
         outputs = [log_density(graph, values), *computed]
-        program = backend_of(model).compile([bits, *graph.inputs], outputs)
-        return program, tuple(nodes), list(sites), size
+        program = backend_of(model).compile([entries, *graph.inputs], outputs)
+        return program, tuple(nodes), list(sites), points
+
+
+def assignments(nodes: Mapping[str, Apply]) -> float:
+    """How many assignments free sites have; infinite where one has no finite support."""
+    total: float = 1
+    for node in nodes.values():
+        points, shape = node.op.support.points, node.outputs[0].type.shape
+        if not points or None in shape:
+            return math.inf
+        if math.prod(shape) * math.log(len(points)) > 500:  # a number that no float holds
+            return math.inf
+        total *= len(points) ** math.prod(shape)
+    return total

@@ -8,12 +8,11 @@ from typing import Any
 
 from aeframe.core.cells import parameters
 from aeframe.core.errors import ArgumentError
-from aeframe.core.supports import Binary
 from aeframe.infer.conjugate.exact import Exact
 from aeframe.infer.conjugate.gibbs import Gibbs
 from aeframe.infer.conjugate.joint import joint
 from aeframe.infer.conjugate.steps import choose_steps
-from aeframe.infer.enumeration import Enumeration
+from aeframe.infer.enumeration import Enumeration, assignments
 from aeframe.infer.maximum import MAP
 from aeframe.infer.nuts import NUTS
 from aeframe.infer.posterior import Inference, Posterior
@@ -58,8 +57,9 @@ def _choose(model: Model, data: Sequence[Any]) -> tuple[Inference, str, Posterio
     if any(p.trainable for p in parameters(graph)):
         why = "chosen, as parameters are to be learned: the best values, no uncertainty"
         return MAP(), why, None
-    if free and all(isinstance(n.op.support, Binary) for n in free.values()):
-        return Enumeration(), "chosen, as every free site is 0 or 1: the answer is exact", None
+    if free and assignments(free) <= Enumeration().limit:
+        why = "chosen, as the free sites have few values in all: the answer is exact"
+        return Enumeration(), why, None
     found = joint(model, given.symbols())
     _, reasons = choose_steps(found)
     if not reasons and found.nodes:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
 from aeframe.core.grad import grad, vjp
-from aeframe.infer.climb import Climb, Start, convergence, report
-from aeframe.infer.diagnosis import Check
+from aeframe.infer.climb import Climb, Start, report
+from aeframe.infer.diagnosis import Check, check_pareto_k, pareto_k
 from aeframe.infer.posterior import Inference, Posterior
 from aeframe.infer.table import Statistics
 from aeframe.prob import Model
@@ -24,6 +24,9 @@ from aeframe.prob.programs import cached
 from aeframe.prob.simulate import Draws
 from aeframe.prob.sites import find_site
 from aeframe.prob.unconstrain import Space, Unconstrained, Vector, unconstrain
+
+# draws that the check takes, and how many at once: their intermediate values must fit in memory
+DRAWS, CHUNK = 1000, 100
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class LaplacePosterior(Posterior):
         Laplace's approximation of the log probability of the observations.
     starts
         How each start of the search for the mode ended.
+    searched
+        What was checked of the search.
     repaired
         How many directions had no curvature, or the wrong one; 0 if the mode is one.
     """
@@ -51,6 +56,7 @@ class LaplacePosterior(Posterior):
     values: dict[str, NDArray[Any]]
     log_evidence: float
     starts: tuple[Start, ...]
+    searched: tuple[Check, ...]
     repaired: int
 
     @cached_property
@@ -64,9 +70,28 @@ class LaplacePosterior(Posterior):
 
     def unconstrained(self, n: int, seed: int = 0) -> Vector:
         """``n`` draws on the unconstrained scale, (n, size)."""
-        rng = np.random.default_rng([seed, len(self.mode)])
-        noise = rng.standard_normal((n, len(self.mode)))
-        return self.mode + noise @ np.linalg.cholesky(self.covariance).T
+        return self.mode + self._noise(n, seed) @ np.linalg.cholesky(self.covariance).T
+
+    def _noise(self, n: int, seed: int) -> Vector:
+        return np.random.default_rng([seed, len(self.mode)]).standard_normal((n, len(self.mode)))
+
+    @property
+    def pareto_k(self) -> float:
+        """The shape of the tail of the weights posterior / normal distribution, of 1000 draws.
+
+        Above 0.7 the posterior is no normal distribution on the unconstrained scale, not even
+        roughly (Vehtari et al. 2024, arXiv 1507.02646).
+        """
+        return self._tail
+
+    @cached_property
+    def _tail(self) -> float:
+        density = self._density
+        log_p = [
+            to_numpy(density.space.density.map([rows], *density.arrays)[0])
+            for rows in np.split(self.unconstrained(DRAWS), DRAWS // CHUNK)
+        ]
+        return pareto_k(np.concatenate(log_p) + 0.5 * (self._noise(DRAWS, 0) ** 2).sum(axis=1))
 
     def sd(self, site: str) -> NDArray[np.float64]:
         """The standard deviation of a site (computed ones too) on its own scale.
@@ -90,12 +115,13 @@ class LaplacePosterior(Posterior):
         return {k: {"mode": v, "sd": self.sd(k)} for k, v in self.values.items()}
 
     def checks(self) -> Iterator[Check]:
-        """Whether the search converged, and to a mode."""
-        yield convergence(self.starts)
+        """Whether the search converged, to a mode, and near the posterior."""
+        yield from self.searched
         well = self.repaired == 0
         words = "every direction has curvature" if well else "This point is no mode"
         fix = f"{self.repaired} directions were repaired: give them a proper prior, or use NUTS."
         yield Check("curvature", self.repaired, well, words, fix)
+        yield check_pareto_k(self.pareto_k)
 
     def report(self) -> str:
         """A table of the starts: where each ended, and whether it converged."""
@@ -159,7 +185,7 @@ class Laplace(Inference):
             ("laplace", self.jacobian, repr([a.shape for a in density.arrays])),
             lambda: _products(space, target),
         )
-        u, starts = self._climb()(program, density, type(model).__name__)
+        u, starts, searched = self._climb()(program, density, type(model).__name__)
         for _ in range(3):  # Newton's steps: L-BFGS stops at the square root of the precision
             slope = to_numpy(program(u, *density.arrays)[1])
             hessian = _hessian(products, u, density)
@@ -188,6 +214,7 @@ class Laplace(Inference):
             density.values(u),
             log_density + 0.5 * space.size * np.log(2 * np.pi) + log_volume,
             starts,
+            searched,
             repaired,
         )
 

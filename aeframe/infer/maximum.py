@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aeframe.core.errors import ArgumentError
 from aeframe.core.summary import plain_table
-from aeframe.infer.climb import Climb, Start, convergence, report
+from aeframe.infer.climb import Climb, Start, report
 from aeframe.infer.diagnosis import Check
 from aeframe.infer.posterior import Inference, Posterior, shown
 from aeframe.prob import Model
@@ -35,12 +36,15 @@ class PointPosterior(Posterior):
         The log joint there.
     starts
         How each start of the search ended, in order.
+    searched
+        What was checked of the search.
     """
 
     values: dict[str, NDArray[Any]]
     parameters: dict[str, NDArray[Any]]
     log_prob: float
     starts: tuple[Start, ...]
+    searched: tuple[Check, ...]
 
     @property
     def converged(self) -> bool:
@@ -58,13 +62,39 @@ class PointPosterior(Posterior):
             table.add_row(name, shown(value))
         return table
 
-    def checks(self) -> Iterator[Check]:
-        """Whether the search converged."""
-        yield convergence(self.starts)
+    def checks(self) -> Iterable[Check]:
+        """Whether the search converged, inside of the supports, to the only place this high."""
+        return self.searched
+
+    def loo(self) -> Any:
+        """Refuse: cross-validation needs the spread of a posterior."""
+        raise _no_spread(self, "loo")
+
+    def plot(self, sites: Sequence[str] | None = None) -> Any:
+        """Refuse: a point has no density."""
+        raise _no_spread(self, "plot")
+
+    def plot_ranks(self, sites: Sequence[str] | None = None) -> Any:
+        """Refuse: a point has no chains."""
+        raise _no_spread(self, "plot_ranks")
+
+    def plot_pairs(self, sites: Sequence[str] | None = None) -> Any:
+        """Refuse: a point has no scatter."""
+        raise _no_spread(self, "plot_pairs")
 
     def report(self) -> str:
         """A table of the starts: where each ended, and whether it converged."""
         return report(self.starts)
+
+
+def _no_spread(posterior: PointPosterior, method: str) -> ArgumentError:
+    return ArgumentError(
+        f"`{method}` needs draws that differ: MAP is one value for each site",
+        path=type(posterior.model).__name__,
+        expected="a posterior with a spread",
+        got=str(posterior.method),
+        fix="fit with inference=ae.NUTS(), or look at `summary()` and `plot_predictive()`",
+    )
 
 
 @dataclass(frozen=True)
@@ -111,7 +141,7 @@ class MAP(Inference):
         """
         density = unconstrain(model, data, with_parameters=True)
         model.init(self.seed)
-        u, starts = self._climb()(density.space.joint, density, type(model).__name__)
+        u, starts, searched = self._climb()(density.space.joint, density, type(model).__name__)
         values = density.values(u)
         learned = {b.name: b.parameter for b in density.space.blocks if b.parameter is not None}
         for name, cell in learned.items():
@@ -125,6 +155,7 @@ class MAP(Inference):
             {name: values[name] for name in learned},
             max(s.log_prob for s in starts),
             starts,
+            searched,
         )
 
     def _climb(self) -> Climb:

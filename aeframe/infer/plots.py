@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aeframe.core.errors import ArgumentError
 from aeframe.infer.diagnosis import arviz
 from aeframe.prob.sites import find_site
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from aeframe.infer.posterior import Posterior
 
 # more panels than this cannot be read
-PANELS, PAIRS = 24, 8
+PANELS, PAIRS = 24, 6
 
 
 def _draw(kind: str, data: Any, **options: Any) -> Any:
@@ -45,16 +46,43 @@ def plot_ranks(posterior: Posterior, sites: Sequence[str] | None) -> Any:
 
 
 def plot_pairs(posterior: Posterior, sites: Sequence[str] | None) -> Any:
-    """Scatter plots of pairs."""
-    data = _with_stats(posterior, _few(_chosen(posterior, sites), PAIRS))
+    """Scatter plots of pairs of entries, each site's first ones."""
+    from xarray import Dataset
+
+    chosen, layout = _chosen(posterior, sites), posterior.layout
+    places = [
+        (str(site), index, rank)
+        for site, values in chosen.data_vars.items()
+        for rank, index in enumerate(np.ndindex(values.shape[2:]))
+        if np.ptp(values.values[(..., *index)]) > 0
+    ]
+    first = sorted(places, key=lambda place: place[-1])[:PAIRS]  # in turn from each site
+    shown = {layout.entry(s, i): (s, i) for s, i, rank in places if (s, i, rank) in first}
+    if len(shown) < 2:
+        raise ArgumentError(
+            "pairs need two entries that vary",
+            path="sites",
+            got=", ".join(shown) or "none",
+            fix="name more `sites`, or use `plot()`",
+        )
+    columns = {k: (("chain", "draw"), chosen[s].values[(..., *i)]) for k, (s, i) in shown.items()}
+    data = Dataset(columns)
     stats = getattr(posterior, "stats", {})
-    return _draw(
+    axes = _draw(
         "pair",
-        data,
+        _with_stats(posterior, data),
         divergences="diverging" in stats,
         marginals=True,
-        scatter_kwargs={"alpha": 0.3, "s": 6},
+        scatter_kwargs={"alpha": 0.3, "s": 8, "marker": "o", "edgecolors": "none"},
+        figsize=(1.6 * len(shown) + 2, 1.6 * len(shown) + 2),
+        textsize=9,
     )
+    if len(shown) < len(places):
+        np.ravel(axes)[0].figure.suptitle(
+            f"{len(shown)} of {len(places)} entries, {len(places) - len(shown)} left out: "
+            "name `sites` to choose"
+        )
+    return axes if len(shown) == 2 else _apart(axes)
 
 
 def plot_predictive(posterior: Posterior, n: int, seed: int) -> Any:

@@ -5,6 +5,7 @@ import itertools
 import aesara.tensor as at
 import numpy as np
 import pytest
+from scipy import stats
 
 import aeframe as ae
 from aeframe.core.errors import ArgumentError, DataError, UnknownNameError
@@ -79,6 +80,43 @@ def test_plates_and_continuous_observations():
     assert len(posterior.probabilities) == 16
 
 
+class Cascade(ae.Model):
+    """A die says how biased four coins are; two things of three kinds add to the heads."""
+
+    def __call__(self, shift):
+        die = self.sample("die", ae.DiscreteUniform(1, 6))
+        kind = self.sample("kind", ae.Categorical([0.2, 0.3, 0.5]), shape=(2,))
+        heads = self.sample("heads", ae.Binomial(4, die / 10.0))
+        self.sample("y", ae.Normal(heads + kind + shift, 0.7))
+
+
+@pytest.mark.parametrize("backend", ["jax", "c"])
+def test_finite_supports_against_the_sum_by_hand(backend):
+    y, shift = np.array([2.0, 3.5]), np.array([0.5, -0.5])
+    with ae.Backend(backend):
+        posterior = Cascade().observe({"y": y}).fit(shift)
+    assert isinstance(posterior.method, Enumeration)
+    weights = {}
+    for die, a, b, heads in itertools.product(range(1, 7), range(3), range(3), range(5)):
+        seen = stats.norm(heads + np.array([a, b]) + shift, 0.7).pdf(y).prod()
+        prior = np.array([0.2, 0.3, 0.5])[[a, b]].prod() / 6
+        weights[die, a, b, heads] = seen * prior * stats.binom(4, die / 10).pmf(heads)
+    total = sum(weights.values())
+    np.testing.assert_allclose(np.exp(posterior.log_evidence), total, rtol=1e-7)
+    die = sum(w * k[0] for k, w in weights.items()) / total
+    kind = [sum(w * k[i] for k, w in weights.items()) / total for i in (1, 2)]
+    np.testing.assert_allclose(posterior.mean("die"), die, rtol=1e-7)
+    np.testing.assert_allclose(posterior.mean("kind"), kind, rtol=1e-7)
+    both = sum(w for k, w in weights.items() if k[0] == 6 and k[3] == 2) / total
+    np.testing.assert_allclose(posterior.probability({"die": 6, "heads": 2}), both, rtol=1e-7)
+
+
+class Endless(ae.Model):
+    def __call__(self):
+        n = self.sample("n", ae.Poisson(3.0))
+        self.sample("y", ae.Normal(n, 1.0))
+
+
 class Many(ae.Model):
     """More coins than anybody sums over, or a continuous site."""
 
@@ -92,7 +130,11 @@ class Many(ae.Model):
     ("use", "error", "words"),
     [
         (lambda: Many().fit(inference=Enumeration()), ArgumentError, r"2\^25 assignments"),
-        (lambda: Many().fit(3, True, inference=Enumeration()), ArgumentError, "'mu': it is not"),
+        (lambda: Many().fit(3, True, inference=Enumeration()), ArgumentError,
+         "'mu': it has no finite"),
+        (lambda: Endless().fit(inference=Enumeration()), ArgumentError, "'n': it has no finite"),
+        (lambda: Cascade().observe({"y": [1, 2]}).fit(0.0, inference=Enumeration(269)),
+         ArgumentError, r"6\^1 · 3\^2"),
         (lambda: Lawn().observe({"wet": 1, "rain": 0, "sprinkler": 0}).fit(inference=Enumeration()),
          DataError, "impossible"),
         (lambda: Lawn().fit().mean("rian"), UnknownNameError, "did you mean 'rain'"),

@@ -18,6 +18,14 @@ def coin(self):
     self.sample("y", ae.Bernoulli(0.2 + 0.6 * self.sample("z", ae.Bernoulli(0.5))))
 
 
+def die(self):
+    self.sample("y", ae.Normal(self.sample("die", ae.DiscreteUniform(1, 6)), 1.0))
+
+
+def coins(self):
+    self.sample("y", ae.Poisson(1 + at.sum(self.sample("z", ae.Bernoulli(0.5), shape=(40,)))))
+
+
 def rate(self):
     self.sample("y", ae.Poisson(self.sample("rate", ae.Gamma(2, 5))), shape=(3,))
 
@@ -48,7 +56,9 @@ Y = np.array([1, 0, 2])
 @pytest.mark.parametrize(
     ("call", "y", "method", "words"),
     [
-        (coin, 1, ae.Enumeration, "0 or 1"),
+        (coin, 1, ae.Enumeration, "few values"),
+        (die, 1.0, ae.Enumeration, "few values"),
+        (coins, 3, ae.Gibbs, "discrete|exactly"),
         (rate, Y, ae.Exact, "posterior itself"),
         (normal, Y, ae.Gibbs, "exactly given the others"),
         (clusters, Y, ae.Gibbs, "discrete|exactly"),

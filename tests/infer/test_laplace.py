@@ -41,6 +41,7 @@ def test_gaussian_models_are_exact(backend, jacobian):
     exact = np.sqrt(np.einsum("ij,jk,ik->i", design, covariance, design))
     np.testing.assert_allclose(sd, exact, atol=1e-8)
     assert posterior.repaired == 0
+    assert posterior.pareto_k == 0
     assert posterior.diagnose().good
     assert "mode" in posterior.summary()
 
@@ -101,7 +102,7 @@ class AtZero(Laplace):
     def _climb(self):
         from aeframe.infer.climb import Start
 
-        return lambda program, density, path: (np.zeros(2), (Start(0.0, 0, 0.0, True, ""),))
+        return lambda program, density, path: (np.zeros(2), (Start(0.0, 0, 0.0, True, ""),), ())
 
 
 class Globe(ae.Model):
@@ -123,3 +124,19 @@ def test_six_of_nine_on_the_scale_of_p():
     np.testing.assert_allclose(on_logit.sd("p"), np.sqrt(7 / 11 * 4 / 11 / 11), rtol=1e-8)
     # Beta(7, 4) on the logit scale: the evidence is B(7, 4) C(9, 6) = 1 / 10
     np.testing.assert_allclose(np.exp(on_logit.log_evidence), 0.1, rtol=0.06)
+
+
+class Schools(ae.Model):
+    """Eight schools, not centred: most of tau's posterior is far from the mode."""
+
+    def __call__(self, error):
+        mu, tau = self.sample("mu", ae.Normal(0, 5)), self.sample("tau", ae.HalfCauchy(5))
+        offset = self.sample("offset", ae.Normal(0, 1), shape=(8,))
+        self.sample("y", ae.Normal(mu + tau * offset, error))
+
+
+def test_a_posterior_that_is_not_normal_is_told():
+    effect, error = [28.0, 8, -3, 7, -1, 1, 18, 12], np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
+    posterior = Schools().observe({"y": effect}).fit(error, inference=Laplace())
+    assert posterior.pareto_k > 0.7
+    assert "far from the posterior" in posterior.summary()

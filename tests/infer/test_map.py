@@ -161,3 +161,68 @@ def test_an_unbounded_density_is_no_silent_success():
 def test_wrong_uses(use, error, words):
     with pytest.raises(error, match=words):
         use()
+
+
+class Tosses(ae.Model):
+    def __call__(self):
+        p = self.sample("p", ae.Uniform(0, 1))
+        self.sample("heads", ae.Binomial(9, p))
+
+
+class Alone(ae.Model):
+    """A scale in small units, which has its mode at 0."""
+
+    def __call__(self):
+        self.sample("x", ae.HalfNormal(1e6))
+
+
+class Sum(ae.Model):
+    """Only the sum (or the product) is seen."""
+
+    def __call__(self, a, b, product=False):
+        a, b = self.sample("a", a), self.sample("b", b)
+        spread = {"sd": a * b} if product else {"mean": a + b}
+        self.sample("y", ae.Normal(**({"mean": 0.0, "sd": 1.0} | spread)), shape=(3,))
+
+
+@pytest.mark.parametrize(
+    "inference", [ae.MAP(), ae.Laplace(jacobian=False)], ids=["map", "laplace"]
+)
+@pytest.mark.parametrize(
+    ("model", "bad"),
+    [
+        (Tosses().observe({"heads": 9}), True),
+        (Tosses().observe({"heads": 0}), True),
+        (Tosses().observe({"heads": 8}), False),
+        (Alone(), True),
+    ],
+    ids=["nine", "none", "eight", "alone"],
+)
+def test_a_mode_at_the_boundary_is_told(model, bad, inference):
+    check = model.fit(inference=inference).diagnose()["boundary"]
+    assert check.good != bad
+    assert ("boundary of the support of '" in check.words) == bad
+
+
+@pytest.mark.parametrize(
+    ("arguments", "good"),
+    [
+        ((ae.Flat(), ae.Flat()), False),
+        ((ae.HalfFlat(), ae.HalfFlat(), True), False),
+        ((ae.Normal(0, 100), ae.Normal(0, 100)), True),
+        ((ae.Flat(), ae.Normal(0, 1)), True),
+    ],
+    ids=["sum", "product", "wide", "one"],
+)
+def test_an_improper_posterior_is_told(arguments, good):
+    check = Sum().observe({"y": [1.0, 2.0, 2.0]}).fit(*arguments, inference=ae.MAP())
+    check = check.diagnose()["identified"]
+    assert check.good == good
+    assert ("'a', 'b'" in check.words) != good
+
+
+@pytest.mark.parametrize("method", ["loo", "plot", "plot_ranks", "plot_pairs"])
+def test_what_needs_a_spread_is_one_clear_error(method):
+    posterior = Tosses().observe({"heads": 6}).fit(inference=ae.MAP())
+    with pytest.raises(ArgumentError, match=f"`{method}` needs draws that differ"):
+        getattr(posterior, method)()

@@ -14,7 +14,7 @@ import aeframe as ae
 from aeframe.core.errors import ArgumentError, FileError, ShapeError, UnknownNameError
 from aeframe.distributions import Bernoulli, HalfNormal, Normal
 from aeframe.infer import Diagnosis, SampledPosterior
-from aeframe.infer.diagnosis import check_pareto_k
+from aeframe.infer.diagnosis import check_pareto_k, pareto_k
 
 matplotlib.use("agg")
 
@@ -215,6 +215,17 @@ def test_pareto_k(k, good):
     assert f"{k:.2f}" in str(found)
 
 
+def test_the_tail_of_importance_weights():
+    rng = np.random.default_rng(0)
+    heavy = np.log(rng.pareto(1.0, 4000))  # the shape of the tail is 1
+    np.testing.assert_allclose(pareto_k(heavy), 1.0, atol=0.3)
+    assert pareto_k(rng.normal(0, 0.1, 4000)) < 0.5
+    # an exact guide of discrete sites, and one with few different weights
+    assert pareto_k(-3.0 + 1e-13 * rng.normal(size=4000)) == 0
+    assert pareto_k(np.log(rng.choice([0.5, 1.5], 4000))) == 0
+    assert pareto_k(np.full(100, np.nan)) == np.inf
+
+
 def test_columns_only_where_they_mean_something():
     several, one = sampled().summary(), sampled(chains=1).summary()
     assert all(c in several for c in ("mean", "sd", "5%", "95%", "mcse", "ess_bulk", "r_hat"))
@@ -290,6 +301,11 @@ def test_pictures():
         assert posterior.plot(["mu", "theta"]).shape == (2, 2)
         assert len(np.ravel(posterior.plot_ranks(["mu", "tau"]))) == 2
         assert posterior.plot_pairs(["mu", "tau"]).shape == (2, 2)
+        figure = posterior.plot_pairs()[0, 0].figure
+        assert max(figure.get_size_inches()) < 12
+        assert "left out" in figure.get_suptitle()
+        with pytest.raises(ArgumentError, match="two entries"):
+            posterior.plot_pairs(["mu"])
         assert np.ravel(posterior.plot_predictive(n=10))[0].get_legend() is not None
     with pytest.raises(UnknownNameError, match="theta"):
         posterior.plot(["thetta"])

@@ -14,7 +14,6 @@ from aesara.tensor.subtensor import AdvancedSubtensor, AdvancedSubtensor1
 from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import remake, replay, toposort
 from aeframe.core.structure import Structure
-from aeframe.core.supports import Binary, Integers
 from aeframe.distributions import Categorical, LeafDensityOp
 from aeframe.infer.conjugate.conditional import NotConjugateError, full_conditional
 from aeframe.infer.conjugate.conjugacy import LOCATION_PRIORS
@@ -171,14 +170,11 @@ def enumeration(joint: Joint, name: str) -> EnumerationStep:
         When its support is not finite, or its entries are not independent given the rest.
     """
     support, site = joint.nodes[name].op.support, joint.held[name]
-    if isinstance(support, Binary):
-        low, high = 0, 1
-    elif isinstance(support, Integers) and support.low is not None and support.high is not None:
-        low, high = support.low, support.high
-    else:
+    points = support.points
+    if not points:
         raise NotConjugateError(f"its support, {support}, is not finite")
-    if high - low > 255:
-        raise NotConjugateError(f"it has {high - low + 1} values")
+    if len(points) > 256:
+        raise NotConjugateError(f"it has {len(points)} values")
     shape = joint.factors[name].shape
     for factor in joint.around([name]):
         if factor.family is None:
@@ -188,7 +184,7 @@ def enumeration(joint: Joint, name: str) -> EnumerationStep:
         alike = factor.shape[: len(shape)] == shape and batch >= len(shape)
         if not alike or not all(_aligned(v, site, len(factor.shape)) for v in inputs):
             raise NotConjugateError(f"its entries meet in {factor.name!r}")
-    return EnumerationStep((name,), low, high)
+    return EnumerationStep((name,), points[0], points[-1])
 
 
 def _entrywise(factor: Factor, site: Variable, fixed: Variable, shape: tuple[int, ...]) -> Variable:

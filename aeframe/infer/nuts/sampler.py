@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from aeframe.backends import to_numpy
+from aeframe.core.arguments import count, is_number
 from aeframe.core.errors import ArgumentError, FitError
-from aeframe.infer.diagnosis import arviz
+from aeframe.infer.diagnosis import R_HAT, arviz
 from aeframe.infer.nuts.chains import Chains, make_kernel, run_chains
 from aeframe.infer.nuts.host import host_chains
 from aeframe.infer.posterior import Inference
@@ -25,6 +27,8 @@ from aeframe.prob.unconstrain import Unconstrained, Vector, unconstrain
 TRIES = 100
 # entries of an unconstrained vector that are this far off, and still on their way, have no end
 HUGE, MOVING = 1e6, 1.1
+# entries that moved this far from starts within ±2 may have no end
+WIDE = 200.0
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,15 @@ class NUTS(Inference):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.chains < 1 or self.draws < 1 or self.warmup < 0 or self.max_depth < 1:
-            raise ArgumentError(
-                "NUTS needs at least one chain, one draw and a depth of one", got=str(self)
-            )
-        if not 0 < self.target_acceptance < 1:
+        for name, least in {
+            "chains": 1,
+            "draws": 1,
+            "warmup": 0,
+            "max_depth": 1,
+            "seed": 0,
+        }.items():
+            count(name, getattr(self, name), least)
+        if not is_number(self.target_acceptance) or not 0 < self.target_acceptance < 1:
             raise ArgumentError(
                 "the acceptance rate lies between 0 and 1",
                 expected="target_acceptance=0.8, or up to 0.99 where draws diverge",
@@ -99,7 +107,7 @@ class NUTS(Inference):
         density = unconstrain(model, data)
         found = self._sample(model, density)
         rows = found.stats["u"]
-        _require_proper(model, density, rows)
+        _require_proper(model, density, rows, found.stats["lp"])
         why = "as asked"
         if rows.shape[1] < self.draws:
             why = f"interrupted after {rows.shape[1]} of {self.draws} draws"
@@ -145,18 +153,45 @@ class NUTS(Inference):
         )
 
 
-def _require_proper(model: Model, density: Unconstrained, rows: NDArray[np.float64]) -> None:
-    """Refuse chains that went to infinity."""
-    far = ~(np.abs(rows).max(axis=(0, 1)) < HUGE)
-    for i in np.flatnonzero(far & np.isfinite(rows).all(axis=(0, 1))):
-        far[i] = arviz().rhat(rows[:, :, i], method="split") > MOVING
+def _require_proper(
+    model: Model, density: Unconstrained, rows: NDArray[np.float64], lp: NDArray[np.float64]
+) -> None:
+    """Refuse chains that went to infinity, or that wander along a ridge without end."""
+    spread = np.ptp(rows, axis=(0, 1))
+    wide = ~(spread < WIDE)
+    far = wide & ~(np.abs(rows).max(axis=(0, 1)) < HUGE)
+    for i in np.flatnonzero(wide & np.isfinite(spread)):
+        r_hat = arviz().rhat(rows[:, :, i], method="split")
+        far[i] &= r_hat > MOVING
+        wide[i] = r_hat > R_HAT
+    if not far.any() and wide.any():
+        far = _ridge(density, rows.reshape(-1, density.size), lp.ravel())
     if not far.any():
         return
     names = [b.name for b in density.space.blocks if far[b.start : b.stop].any()]
     raise FitError(
-        f"the chains drift off to infinity: {', '.join(map(repr, names))}",
+        f"the posterior has no end along {', '.join(map(repr, names))}: the chains drift off",
         path=type(model).__name__,
         expected="a proper posterior",
         got=f"values up to {np.nanmax(np.abs(rows)):.3g} on the unconstrained scale",
-        fix="give these sites a prior that can be normalized, or observe more",
+        fix="give these sites a prior that can be normalized, observe more, or drop what the data "
+        "cannot tell apart",
     )
+
+
+def _ridge(density: Unconstrained, rows: Vector, lp: Vector) -> NDArray[np.bool_]:
+    """The entries along which the density stays as high as at the draws, far beyond them."""
+    top, centred = rows[np.argmax(lp)], rows - rows.mean(axis=0)
+    axis = np.linalg.svd(centred, full_matrices=False)[2][0]
+    beyond = 3.0 * np.ptp(centred @ axis)
+
+    def objective(u: Vector) -> tuple[float, Vector]:
+        log_prob, slope = (to_numpy(v) for v in density.space.density(u, *density.arrays))
+        return (-float(log_prob), -slope) if np.isfinite(log_prob) else (1e300, np.zeros_like(u))
+
+    for way in (axis, -axis):
+        # the axis is only roughly that of the ridge: climb back to it, and see how far off it is
+        done = minimize(objective, top + beyond * way, jac=True, method="L-BFGS-B")
+        if -done.fun >= lp.max() - 1.0 and (done.x - top) @ way > beyond / 2:
+            return np.asarray(np.abs(done.x - top) > 0.01 * beyond)
+    return np.zeros(len(axis), dtype=bool)

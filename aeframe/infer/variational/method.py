@@ -15,7 +15,7 @@ from aeframe.core.arguments import count, is_number
 from aeframe.core.errors import ArgumentError, FitError
 from aeframe.core.progress import progress_bar
 from aeframe.core.summary import plain_table, render
-from aeframe.infer.diagnosis import Check, arviz, check_pareto_k
+from aeframe.infer.diagnosis import Check, check_pareto_k, pareto_k
 from aeframe.infer.posterior import Inference, Posterior, shown
 from aeframe.infer.variational.draws import Learned
 from aeframe.infer.variational.elbo import Climb, Vector, climb
@@ -132,7 +132,7 @@ class VariationalPosterior(Posterior):
 
         Below 0.7 importance sampling can correct the guide.
         """
-        return float(arviz().psislw(self.log_weights)[1])
+        return pareto_k(self.log_weights)
 
     def checks(self) -> Iterator[Check]:
         """Whether it converged, and whether the guide can be trusted."""

@@ -204,6 +204,14 @@ class Impossible(ae.Model):
         self.sample("y", ae.Normal(a, at.sqrt(-1 - a**2)))
 
 
+class Ridge(ae.Model):
+    """Only the sum of a and b is seen."""
+
+    def __call__(self):
+        a, b = self.sample("a", ae.Flat()), self.sample("b", ae.Flat())
+        self.sample("y", ae.Normal(a + b, 1))
+
+
 class Counts(ae.Model):
     """A discrete site that nobody observes."""
 
@@ -216,6 +224,7 @@ class Counts(ae.Model):
     ("make", "error", "words"),
     [
         (Drifting, FitError, "'a'"),
+        (Ridge, FitError, "'a', 'b'"),
         (Impossible, FitError, "no start"),
         (Counts, ArgumentError, "discrete"),
     ],
@@ -226,10 +235,14 @@ def test_what_cannot_be_sampled_is_one_clear_error(make, error, words):
 
 
 @pytest.mark.parametrize(
-    "options", [{"chains": 0}, {"draws": 0}, {"warmup": -1}, {"target_acceptance": 1.0}]
-)
+    "options",
+    [{"chains": 0}, {"draws": 0}, {"warmup": -1}, {"target_acceptance": 1.0}, {"chains": "4"},
+     {"draws": 10.5}, {"seed": "a"}, {"max_depth": None}, {"target_acceptance": "0.8"}],
+    ids=str,
+)  # fmt: skip
 def test_impossible_settings(options):
-    with pytest.raises(ArgumentError):
+    (name,) = options
+    with pytest.raises(ArgumentError, match=name.split("_")[-1]):
         ae.NUTS(**options)
 
 
