@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aeframe.core.errors import ArgumentError
 from aeframe.infer.diagnosis import arviz
@@ -45,6 +46,12 @@ def plot_ranks(posterior: Posterior, sites: Sequence[str] | None) -> Any:
     return _apart(_draw("rank", _few(_chosen(posterior, sites), PANELS)))
 
 
+def _entry(values: NDArray[Any], index: tuple[int, ...]) -> NDArray[Any]:
+    """The chains of one entry, (chain, draw), of an array (chain, draw, ...)."""
+    place = np.ravel_multi_index(index, values.shape[2:]) if index else 0
+    return values.reshape(*values.shape[:2], -1)[:, :, place]
+
+
 def plot_pairs(posterior: Posterior, sites: Sequence[str] | None) -> Any:
     """Scatter plots of pairs of entries, each site's first ones."""
     from xarray import Dataset
@@ -54,7 +61,7 @@ def plot_pairs(posterior: Posterior, sites: Sequence[str] | None) -> Any:
         (str(site), index, rank)
         for site, values in chosen.data_vars.items()
         for rank, index in enumerate(np.ndindex(values.shape[2:]))
-        if np.ptp(values.values[(..., *index)]) > 0
+        if np.ptp(_entry(values.values, index)) > 0
     ]
     first = sorted(places, key=lambda place: place[-1])[:PAIRS]  # in turn from each site
     shown = {layout.entry(s, i): (s, i) for s, i, rank in places if (s, i, rank) in first}
@@ -65,7 +72,7 @@ def plot_pairs(posterior: Posterior, sites: Sequence[str] | None) -> Any:
             got=", ".join(shown) or "none",
             fix="name more `sites`, or use `plot()`",
         )
-    columns = {k: (("chain", "draw"), chosen[s].values[(..., *i)]) for k, (s, i) in shown.items()}
+    columns = {k: (("chain", "draw"), _entry(chosen[s].values, i)) for k, (s, i) in shown.items()}
     data = Dataset(columns)
     stats = getattr(posterior, "stats", {})
     axes = _draw(

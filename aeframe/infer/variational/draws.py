@@ -14,6 +14,7 @@ from aeframe.core.shapes import narrow
 from aeframe.core.supports import Support
 from aeframe.gp.linalg import TriangularSolveOp
 from aeframe.infer.variational.families import Family
+from aeframe.infer.variational.ops import FamilyDensityOp, FamilyDrawOp, ParametersOp
 from aeframe.infer.variational.parts import PartsOp
 from aeframe.prob.density import realize
 
@@ -98,7 +99,7 @@ class Draws:
             used = thetas if learned is None else parameters_at(c, thetas, learned)
             if c.family.joint:
                 self.joint[name] = used
-            self.free[name] = c.family.draw(parts[c.noise], *used)
+            self.free[name] = FamilyDrawOp(c.family)(parts[c.noise], *used)
             value = self.free[name]
             if not c.family.discrete:
                 value = c.node.op.support.forward(value, *self.ends[name])
@@ -141,7 +142,7 @@ class Draws:
                 standard.append(at.flatten((value - location) / scale))
                 terms.append(-at.log(scale).sum())
             else:
-                terms.append(c.family.log_density(value, *used))
+                terms.append(FamilyDensityOp(c.family)(value, *used))
             if not c.family.discrete:
                 terms.append(-c.node.op.support.log_jacobian(value, *self.ends[name]))
         if standard:
@@ -157,17 +158,13 @@ def parameters_at(
     c: Conditional, thetas: Sequence[Variable], parts: Sequence[Variable]
 ) -> list[Variable]:
     """The parameters of a site's family, where the prior's are ``thetas``."""
-    found = list(thetas)
     known = [k for k in c.learned if k is not None]
-    own = [parts[k.own] for k in known]
-    if c.blended:
-        weights = [None if k.weight is None else at.sigmoid(parts[k.weight]) for k in known]
-        made = c.family.blend([thetas[k.index] for k in known], own, weights)
-    else:
-        made = [k.support.forward(o) for k, o in zip(known, own, strict=True)]
-    for k, value in zip(known, made, strict=True):
-        found[k.index] = value
-    return found
+    if not known:
+        return list(thetas)
+    op = ParametersOp(c.family, tuple(k.index for k in known), c.blended)
+    owns = [parts[k.own] for k in known]
+    logits = [parts[k.weight] for k in known if k.weight is not None]
+    return op.make_node(*thetas, *owns, *logits).outputs
 
 
 def own_at(c: Conditional, thetas: Sequence[Variable]) -> dict[int, Variable]:
