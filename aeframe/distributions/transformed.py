@@ -41,6 +41,7 @@ class Transformed(Distribution):
         When no density is found, at the first use of it.
 
     >>> from aeframe.distributions import Normal
+    >>> import aesara.tensor as at
     >>> log_normal = Transformed(Normal(0.0, 1.0), at.exp)
     >>> log_normal.support, round(float(log_normal.log_density(1.0).eval()), 4)
     (Positive(), -0.9189)
