@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
 from aeframe.core.cells import State
-from aeframe.core.errors import ArgumentError, FitError
+from aeframe.core.errors import ArgumentError
 from aeframe.core.summary import plain_table
 from aeframe.distributions import Distribution, Gamma
 from aeframe.infer.conjugate.closed import Block, One, Part
 from aeframe.infer.conjugate.conditional import NotConjugateError, full_conditional
-from aeframe.infer.conjugate.gaussian import Gaussian, full_gaussian
+from aeframe.infer.conjugate.gaussian import Gaussian, full_gaussian, improper
 from aeframe.infer.conjugate.joint import Joint, Stream, joint
 from aeframe.infer.conjugate.steps import ConjugateStep, GaussianStep, Step, choose_steps, report
 from aeframe.infer.posterior import Inference, Posterior
@@ -210,10 +210,10 @@ class Group:
         q, h = given.evaluate(self.system, {})
         scale = np.sqrt(np.abs(np.diag(q)))
         if not scale.all():
-            raise _improper(self.sites)
+            raise improper(self.sites)
         eigenvalues = np.linalg.eigvalsh(q / np.outer(scale, scale))
         if not eigenvalues[0] > len(q) * np.finfo(float).eps * eigenvalues[-1]:
-            raise _improper(self.sites)
+            raise improper(self.sites)
         mean, covariance = np.linalg.solve(q, h), np.linalg.inv(q)
         covariance = 0.5 * (covariance + covariance.T)
         shapes = self.gaussian.sites
@@ -236,7 +236,7 @@ class Group:
         numbers = given.evaluate(self.arguments, values)
         numbers[0] = numbers[0] - 0.5 * integrated
         if not all(np.all(np.isfinite(v)) and np.all(v > 0) for v in numbers):
-            raise _improper(self.sites[-1:])
+            raise improper(self.sites[-1:])
         return One(self.sites[-1], self.family(*numbers))
 
 
@@ -326,13 +326,4 @@ def _not_exact(name: str, reason: str) -> ArgumentError:
         expected="conjugate pairs, jointly normal sites, or both with one variance",
         got=reason,
         fix="use inference=ae.Gibbs() where the pairs hold given the other sites, or ae.NUTS()",
-    )
-
-
-def _improper(sites: Sequence[str]) -> FitError:
-    return FitError(
-        "the posterior cannot be normalized",
-        path=", ".join(sites),
-        expected="a proper posterior",
-        fix="give these sites a proper prior, or observe more",
     )

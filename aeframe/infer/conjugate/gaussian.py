@@ -14,6 +14,7 @@ import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
 
+from aeframe.core.errors import FitError
 from aeframe.core.graph import leaves, replay
 from aeframe.distributions import Normal
 from aeframe.distributions.continuous import FlatOp
@@ -76,7 +77,16 @@ class Gaussian:
         return at.concatenate(rows, axis=0), at.concatenate(h)
 
     def draw(self, stream: Stream) -> dict[str, Variable]:
-        """A draw of each site: ``L⁻ᵀ (L⁻¹ h + z)`` with LLᵀ = Q and z standard normal."""
+        """A draw of each site: ``L⁻ᵀ (L⁻¹ h + z)`` with LLᵀ = Q and z standard normal.
+
+        Raises
+        ------
+        FitError
+            When nothing is known of a site: its prior is flat, and nothing depends on it.
+        """
+        unknown = [name for name in self.sites if (name, name) not in self.precision]
+        if unknown:
+            raise improper(unknown)
         size = sum(self.sizes.values())
         if self.separate:
             ((name, shape),) = self.sites.items()
@@ -262,3 +272,13 @@ def _into(totals: dict, key: object, term: Variable) -> None:
     if known is not None and known.type.ndim != term.type.ndim and isinstance(key, tuple):
         known, term = (_square(v) if v.type.ndim == 1 else v for v in (known, term))
     totals[key] = term if known is None else known + term
+
+
+def improper(sites: Sequence[str]) -> FitError:
+    """The error where priors and observations together do not give a density."""
+    return FitError(
+        "the posterior cannot be normalized",
+        path=", ".join(sites),
+        expected="a proper posterior",
+        fix="give these sites a proper prior, or observe more",
+    )

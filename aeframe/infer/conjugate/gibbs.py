@@ -102,7 +102,7 @@ class Gibbs(Inference):
     target_acceptance, max_depth
         Of NUTS, for the sites that no rule has a step for; see :class:`~aeframe.infer.NUTS`.
     seed
-        Decides the starts (draws of the prior) and the draws.
+        Decides the starts (draws of the prior, where there are any) and the draws.
 
     >>> from aeframe.distributions import Gamma, Normal
     >>> class Both(Model):
@@ -137,6 +137,8 @@ class Gibbs(Inference):
         ------
         ArgumentError
             When nothing is free, or no step can draw a site.
+        FitError
+            When the prior of a site is flat, and nothing depends on it.
         """
         given = arguments(model, data)
         sweep = self.sweep(model, given)

@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.special import betaln, expit, gammaln
 
 import aeframe as ae
-from aeframe.core.errors import ArgumentError
+from aeframe.core.errors import ArgumentError, FitError
 from aeframe.distributions import (
     Bernoulli,
     Beta,
@@ -284,6 +284,15 @@ def test_improper_priors_need_no_draws_of_them():
     posterior = fit(call, y=[-0.5, 0.2, 0.9])
     near(posterior, "b", 0.2 - 0.5, np.sqrt(1 / 3 + 1 / 4))
     assert posterior.predict(n=7)["y"].shape == (7, 3)
+
+
+def test_a_flat_site_that_nothing_depends_on_is_one_error():
+    def call(self):
+        self.sample("unused", Flat())
+        self.sample("y", Normal(self.sample("mu", Normal(0, 1)), 1.0))
+
+    with pytest.raises(FitError, match=r"(?s)cannot be normalized.*unused"):
+        fit(call, y=1.0)
 
 
 def test_a_half_flat_mean_stays_positive():
