@@ -45,6 +45,7 @@ def bridge():
     return brownian(data["OBSERVED_LOC"], data["INNOVATION_NOISE"], data["OBSERVATION_NOISE"])
 
 
+@pytest.mark.slow
 def test_brownian_bridge_is_exact(bridge):
     posterior = bridge.fit(inference=ae.StructuredVI(progress=False))
     assert abs(posterior.elbo.value - 5.6130) < 0.02
@@ -58,6 +59,7 @@ def test_brownian_bridge_is_exact(bridge):
     np.testing.assert_allclose(draws.std(axis=0), sds, rtol=0.06)
 
 
+@pytest.mark.slow
 def test_mean_field_of_the_brownian_bridge_is_as_good_as_mean_field_can_be(bridge):
     method = ae.MeanField(steps=10_000, progress=False)
     posterior = bridge.fit(inference=method)
