@@ -208,8 +208,8 @@ def _check_depth(reached: NDArray[np.bool_]) -> Check:
 def pareto_k(log_weights: NDArray[np.float64]) -> float:
     """The shape of the tail of importance weights (Vehtari et al. 2024); 0 where it has none.
 
-    A largest weight that many draws share is an end of the tail: exact and discrete approximations
-    have such. A weight that is not a number counts as none.
+    It has none where no weight is a tenth above the mean, or where many draws share the largest:
+    exact and discrete approximations are so. A weight that is not a number counts as none.
 
     >>> pareto_k(np.full(1000, 3.0))
     0.0
@@ -220,7 +220,8 @@ def pareto_k(log_weights: NDArray[np.float64]) -> float:
         return np.inf
     # psislw's tail: 3 √n draws, or a fifth of them
     tail = min(len(weights) / 5, 3 * np.sqrt(len(weights)))
-    if np.sum(weights >= top - EQUAL * max(1.0, abs(top))) >= tail:
+    shared = np.sum(weights >= top - EQUAL * max(1.0, abs(top)))
+    if shared >= tail or np.exp(weights - top).mean() > 1 / 1.1:
         return 0.0
     return float(arviz().psislw(weights)[1])
 
