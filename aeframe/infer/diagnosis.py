@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Betancourt 2016 (arXiv 1604.00695): E-BFMI above 0.3. Vehtari et al. 2024 (arXiv 1507.02646):
 # Pareto k below 0.7.
 R_HAT, ESS_PER_CHAIN, E_BFMI, PARETO_K = 1.01, 100, 0.3, 0.7
+# chains with an R-hat above this are in different places, or hardly move
+APART = 1.1
 # log densities that differ by less than this part of them differ by rounding
 EQUAL = 1e-10
 
@@ -89,9 +91,16 @@ def _entries(values: NDArray[Any]) -> Iterator[tuple[tuple[int, ...], NDArray[An
 
 
 def diagnose_chains(
-    chains: Mapping[str, NDArray[Any]], stats: Mapping[str, NDArray[Any]], layout: Layout
+    chains: Mapping[str, NDArray[Any]],
+    stats: Mapping[str, NDArray[Any]],
+    layout: Layout,
+    scales: Mapping[str, str],
 ) -> Iterator[Check]:
-    """The checks of Markov chains, site → (chain, draw, ...); of ``stats`` those it has."""
+    """The checks of Markov chains, site → (chain, draw, ...); of ``stats`` those it has.
+
+    ``scales`` are the sites that could be non-centred, see
+    :func:`~aeframe.infer.scales.free_scales`.
+    """
     # what never moves (the diagonal of a correlation matrix) has nothing to converge to
     moving = {
         layout.entry(site, index): entry
@@ -102,9 +111,9 @@ def diagnose_chains(
     if moving:
         yield from _convergence(moving)
     if "energy" in stats:
-        yield _check_energy(stats["energy"])
+        yield _check_energy(stats["energy"], scales)
     if "diverging" in stats:
-        yield _check_divergences(stats["diverging"])
+        yield _check_divergences(stats["diverging"], scales)
     if "reached_max_depth" in stats:
         yield _check_depth(stats["reached_max_depth"])
 
@@ -124,7 +133,9 @@ def _convergence(moving: Mapping[str, NDArray[Any]]) -> Iterator[Check]:
             f"R-hat is at most {r_hat:.4g}, at {where}"
             if r_hat < R_HAT
             else f"The chains do not agree: R-hat of {where} is {r_hat:.4g}, above {R_HAT}",
-            "Run longer (`warmup`, `draws`); if that does not help, look at `plot()`: several "
+            "Run longer: chains this close often agree with more `warmup` and `draws`."
+            if r_hat < APART
+            else "Run longer (`warmup`, `draws`); if that does not help, look at `plot()`: several "
             "modes, or a parameter that the data do not identify.",
         )
     enough = ESS_PER_CHAIN * count
@@ -148,7 +159,7 @@ def _worst(found: Mapping[str, float], sign: int) -> tuple[float, str]:
     return float(found[where]), where
 
 
-def _check_energy(energy: NDArray[np.float64]) -> Check:
+def _check_energy(energy: NDArray[np.float64], scales: Mapping[str, str]) -> Check:
     with np.errstate(invalid="ignore"):  # energies that are all equal: a chain that is stuck
         value = float(np.min(arviz().bfmi(energy)))
     return Check(
@@ -158,20 +169,29 @@ def _check_energy(energy: NDArray[np.float64]) -> Check:
         f"the energy is explored well: E-BFMI is at least {value:.2f}"
         if value >= E_BFMI
         else f"The energy is explored slowly: E-BFMI is {value:.2f}, below {E_BFMI}",
-        "Heavy tails or a funnel: reparametrize (non-centre), or give scales tighter priors.",
+        f"{_non_centre(scales)}; or give scales tighter priors."
+        if scales
+        else "Heavy tails: run longer, or give scales and sites with heavy tails tighter priors.",
     )
 
 
-def _check_divergences(diverging: NDArray[np.bool_]) -> Check:
+def _check_divergences(diverging: NDArray[np.bool_], scales: Mapping[str, str]) -> Check:
     count, of = int(np.sum(diverging)), diverging.size
+    higher = "`target_acceptance` (0.95, 0.99)"
     return Check(
         "divergences",
         float(count),
         count == 0,
         "no draw diverged" if not count else f"{count} of {of} draws diverged: means may be biased",
-        "Non-centre: sample a standard normal z and compute mu + tau * z; or raise "
-        "`target_acceptance` (0.95, 0.99).",
+        f"{_non_centre(scales)}; or raise {higher}."
+        if scales
+        else f"Raise {higher}; if that does not help, look in `plot_pairs()` for a boundary.",
     )
+
+
+def _non_centre(scales: Mapping[str, str]) -> str:
+    site, scale = next(iter(scales.items()))
+    return f"Non-centre {site!r}: sample a standard normal z and compute mu + {scale} * z"
 
 
 def _check_depth(reached: NDArray[np.bool_]) -> Check:
@@ -188,8 +208,8 @@ def _check_depth(reached: NDArray[np.bool_]) -> Check:
 def pareto_k(log_weights: NDArray[np.float64]) -> float:
     """The shape of the tail of importance weights (Vehtari et al. 2024); 0 where it has none.
 
-    A largest weight that many draws share is an end of the tail: exact and discrete approximations
-    have such. A weight that is not a number counts as none.
+    It has none where no weight is a tenth above the mean, or where many draws share the largest:
+    exact and discrete approximations are so. A weight that is not a number counts as none.
 
     >>> pareto_k(np.full(1000, 3.0))
     0.0
@@ -200,7 +220,8 @@ def pareto_k(log_weights: NDArray[np.float64]) -> float:
         return np.inf
     # psislw's tail: 3 √n draws, or a fifth of them
     tail = min(len(weights) / 5, 3 * np.sqrt(len(weights)))
-    if np.sum(weights >= top - EQUAL * max(1.0, abs(top))) >= tail:
+    shared = np.sum(weights >= top - EQUAL * max(1.0, abs(top)))
+    if shared >= tail or np.exp(weights - top).mean() > 1 / 1.1:
         return 0.0
     return float(arviz().psislw(weights)[1])
 

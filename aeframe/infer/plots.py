@@ -14,7 +14,7 @@ from aeframe.infer.diagnosis import arviz
 from aeframe.prob.sites import find_site
 
 if TYPE_CHECKING:
-    from xarray import Dataset
+    from xarray import DataArray, Dataset
 
     from aeframe.infer.posterior import Posterior
 
@@ -46,12 +46,6 @@ def plot_ranks(posterior: Posterior, sites: Sequence[str] | None) -> Any:
     return _apart(_draw("rank", _few(_chosen(posterior, sites), PANELS)))
 
 
-def _entry(values: NDArray[Any], index: tuple[int, ...]) -> NDArray[Any]:
-    """The chains of one entry, (chain, draw), of an array (chain, draw, ...)."""
-    place = np.ravel_multi_index(index, values.shape[2:]) if index else 0
-    return values.reshape(*values.shape[:2], -1)[:, :, place]
-
-
 def plot_pairs(posterior: Posterior, sites: Sequence[str] | None) -> Any:
     """Scatter plots of pairs of entries, each site's first ones."""
     from xarray import Dataset
@@ -61,10 +55,10 @@ def plot_pairs(posterior: Posterior, sites: Sequence[str] | None) -> Any:
         (str(site), index, rank)
         for site, values in chosen.data_vars.items()
         for rank, index in enumerate(np.ndindex(values.shape[2:]))
-        if np.ptp(_entry(values.values, index)) > 0
+        if np.ptp(_entry(values, rank)) > 0
     ]
     first = sorted(places, key=lambda place: place[-1])[:PAIRS]  # in turn from each site
-    shown = {layout.entry(s, i): (s, i) for s, i, rank in places if (s, i, rank) in first}
+    shown = {layout.entry(s, i): (s, k) for s, i, k in places if (s, i, k) in first}
     if len(shown) < 2:
         raise ArgumentError(
             "pairs need two entries that vary",
@@ -72,8 +66,7 @@ def plot_pairs(posterior: Posterior, sites: Sequence[str] | None) -> Any:
             got=", ".join(shown) or "none",
             fix="name more `sites`, or use `plot()`",
         )
-    columns = {k: (("chain", "draw"), _entry(chosen[s].values, i)) for k, (s, i) in shown.items()}
-    data = Dataset(columns)
+    data = Dataset({k: (("chain", "draw"), _entry(chosen[s], r)) for k, (s, r) in shown.items()})
     stats = getattr(posterior, "stats", {})
     axes = _draw(
         "pair",
@@ -90,6 +83,11 @@ def plot_pairs(posterior: Posterior, sites: Sequence[str] | None) -> Any:
             "name `sites` to choose"
         )
     return axes if len(shown) == 2 else _apart(axes)
+
+
+def _entry(values: DataArray, rank: int) -> NDArray[np.float64]:
+    """The draws of a site's entry, (chain, draw)."""
+    return values.values.reshape(*values.shape[:2], -1)[:, :, rank]
 
 
 def plot_predictive(posterior: Posterior, n: int, seed: int) -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from aeframe.core.errors import ArgumentError
 from aeframe.infer.diagnosis import Check, diagnose_chains
 from aeframe.infer.posterior import Posterior
+from aeframe.infer.scales import free_scales
 from aeframe.infer.table import SHOWN, Statistics, statistics, statistics_table
 from aeframe.prob.simulate import Draws
 
@@ -64,4 +65,5 @@ class SampledPosterior(Posterior):
     def checks(self) -> Iterator[Check]:
         """R-hat and ESS of the free sites; energy, divergences and tree depth of the sampler."""
         free = {k: self.chains[k] for k in self.layout.free}
-        return diagnose_chains(free, self.stats, self.layout)
+        scales = free_scales(self.model, self.data)
+        return diagnose_chains(free, self.stats, self.layout, scales)

@@ -66,10 +66,10 @@ def plot_effects(model: LinearModel, posterior: Any, name: str, by: str | None =
             axes.set_xticks(np.arange(len(values)), values)
         else:
             (line,) = axes.plot(values, middle, label=label)
-            color = line.get_color()
-            axes.fill_between(values, low, high, alpha=0.1, color=color, linewidth=0)
-            for end in (low, high):  # bands overlap: their ends tell them apart
-                axes.plot(values, end, color=color, linewidth=0.7, alpha=0.6)
+            color = line.get_color()  # bands overlap: thin, and told apart by their edges
+            axes.fill_between(
+                values, low, high, facecolor=(color, 0.1), edgecolor=(color, 0.6), linewidth=0.7
+            )
     axes.set(xlabel=name, ylabel=f"mean of {model.design.name}")
     if by is not None:
         axes.legend()

@@ -151,7 +151,7 @@ def test_an_unbounded_density_is_no_silent_success():
         (lambda: Latent().observe({"y": X[:, 0]}).fit(X[:, 0], inference=ae.MAP()),
          ArgumentError, "'z' is discrete"),
         (lambda: Weights().fit(X, inference="map"), ArgumentError, r"inference=ae\.MAP"),
-        (lambda: ae.MAP(restarts=0), ArgumentError, "at least one start"),
+        (lambda: ae.MAP(restarts=0), ArgumentError, "`restarts` is an integer"),
         (lambda: Weights().observe({"y": Y, "w": W, "b": [0.0, 0.0]}).fit(X),
          ArgumentError, "nothing to infer"),
         (lambda: Latent().observe({"y": X[:, 0], "z": 1}).fit(X[:, 0]).predict(X[:3, 0]),

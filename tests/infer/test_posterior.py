@@ -223,6 +223,7 @@ def test_the_tail_of_importance_weights():
     # an exact guide of discrete sites, and one with few different weights
     assert pareto_k(-3.0 + 1e-13 * rng.normal(size=4000)) == 0
     assert pareto_k(np.log(rng.choice([0.5, 1.5], 4000))) == 0
+    assert pareto_k(np.log(rng.choice([1.0, 1.01], 4000, p=[0.999, 0.001]))) == 0
     assert pareto_k(np.full(100, np.nan)) == np.inf
 
 

@@ -122,7 +122,9 @@ def test_predictions_and_expectations_on_new_rows():
 def test_effects_are_drawn():
     posterior = fit("normal ~ x * w + group")
     curves = posterior.model.plot_effects(posterior, "x", by="w")
-    assert len(curves.lines) == 3
+    assert [t.get_text() for t in curves.get_legend().get_texts()] == [
+        f"w = {v:.3g}" for v in np.linspace(FRAME["w"].min(), FRAME["w"].max(), 3)
+    ]
     bars = posterior.model.plot_effects(posterior, "group")
     assert [t.get_text() for t in bars.get_xticklabels()] == [f"g{i}" for i in range(6)]
 
