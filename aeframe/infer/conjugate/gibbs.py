@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import aesara.tensor as at
@@ -12,6 +15,7 @@ from aesara.graph.basic import Variable
 from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
+from aeframe.backends.native import cpus
 from aeframe.core.cells import RandomState, State
 from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import replay
@@ -65,22 +69,56 @@ class Sweep:
     stats: tuple[str, ...]
     own: dict[State, NDArray[Any]]
 
-    def chain(
-        self, start: dict[str, Any], seed: Sequence[int], sweeps: int, bar: Any
+    def chains(
+        self, starts: dict[str, NDArray[Any]], seed: int, sweeps: int
     ) -> dict[str, NDArray[Any]]:
-        """The values, and what steps tell, after each of ``sweeps`` sweeps."""
-        for name, cell in self.values.items():
-            cell.value = start[name]
-        for cell, value in self.own.items():
-            cell.value = value
-        self.rng.data = np.random.default_rng(list(seed))
-        pieces = []
-        for first in range(0, sweeps, PIECE):
-            found = self.program.scan(np.arange(first, first + PIECE))
-            pieces.append([to_numpy(v) for v in found])
-            bar.update(min(PIECE, sweeps - first))
-        columns = [np.concatenate(c)[:sweeps] for c in zip(*pieces, strict=True)]
+        """The values, and what steps tell, after each of ``sweeps`` sweeps: (chain, sweep, ...).
+
+        Chains run side by side where the backend lets them. An interrupt ends all.
+        """
+        count = len(next(iter(starts.values())))
+        stop = threading.Event()
+        reentrant = self.program.backend.reentrant
+        with (
+            progress_bar(count * sweeps, "Gibbs", "sweep") as bar,
+            ThreadPoolExecutor(min(count, cpus()) if reentrant else 1) as pool,
+        ):
+            runs = [
+                self._pieces({k: v[c] for k, v in starts.items()}, [seed, c], sweeps, bar)
+                for c in range(count)
+            ]
+            first = next(runs[0])  # compiles, once
+            work = [pool.submit(_until, stop, run) for run in runs]
+            try:
+                wait(work)
+            finally:
+                stop.set()
+            found = [w.result() for w in work]
+        found[0].insert(0, first)
+        columns = [
+            np.stack([np.concatenate([piece[i] for piece in run])[:sweeps] for run in found])
+            for i in range(len(first))
+        ]
         return dict(zip((*self.values, *self.stats), columns, strict=True))
+
+    def _pieces(
+        self, start: dict[str, Any], seed: Sequence[int], sweeps: int, bar: Any
+    ) -> Iterator[list[NDArray[Any]]]:
+        """One chain, ``PIECE`` sweeps at a time."""
+        program, own = self.program.fork()
+        for name, cell in self.values.items():
+            own[cell].restore(np.asarray(start[name]))
+        for cell, value in self.own.items():
+            own[cell].restore(value)
+        own[self.rng].data = np.random.default_rng(list(seed))
+        for first in range(0, sweeps, PIECE):
+            yield [to_numpy(v) for v in program.scan(np.arange(first, first + PIECE))]
+            bar.update(min(PIECE, sweeps - first))
+
+
+def _until(stop: threading.Event, pieces: Iterator[list[Any]]) -> list[list[Any]]:
+    """All pieces, or those until ``stop`` is set."""
+    return list(takewhile(lambda _: not stop.is_set(), pieces))
 
 
 @dataclass(frozen=True)
@@ -147,13 +185,9 @@ class Gibbs(Inference):
         model.init()
         starts = self._starts(model, sweep.joint, data)
         sweeps = self.warmup + self.draws * self.thin
-        with progress_bar(self.chains * sweeps, "Gibbs", "sweep") as bar:
-            found = [
-                sweep.chain({k: starts[k][c] for k in sweep.values}, [self.seed, c], sweeps, bar)
-                for c in range(self.chains)
-            ]
+        found = sweep.chains({k: starts[k] for k in sweep.values}, self.seed, sweeps)
         kept = slice(self.warmup + self.thin - 1, None, self.thin)
-        together = {k: np.stack([chain[k][kept] for chain in found]) for k in found[0]}
+        together = {k: v[:, kept] for k, v in found.items()}
         chains = {k: together[k] for k in sweep.values}
         if sweep.computed is not None:
             rows = [v.reshape(-1, *v.shape[2:]) for v in chains.values()]
