@@ -76,8 +76,8 @@ class Gaussian:
             return rows[0], h[0]
         return at.concatenate(rows, axis=0), at.concatenate(h)
 
-    def draw(self, stream: Stream) -> dict[str, Variable]:
-        """A draw of each site: ``L⁻ᵀ (L⁻¹ h + z)`` with LLᵀ = Q and z standard normal.
+    def factored(self) -> Factored:
+        """The Cholesky factor of Q.
 
         Raises
         ------
@@ -87,17 +87,23 @@ class Gaussian:
         unknown = [name for name in self.sites if (name, name) not in self.precision]
         if unknown:
             raise improper(unknown)
-        size = sum(self.sizes.values())
         if self.separate:
-            ((name, shape),) = self.sites.items()
-            q, h = self.precision[name, name], self.shift[name]
-            drawn = stream.draw(Normal(h / q, q**-0.5), (size,))
-            return {name: reshaped(drawn, shape)}
+            ((name, _),) = self.sites.items()
+            root = at.sqrt(self.precision[name, name])
+            return Factored(root, self.shift[name] / root)
         q, h = self.system()
         factor = CholeskyOp()(q)
-        noise = stream.draw(Normal(0.0, 1.0), (size,))
-        x = TriangularSolveOp(transposed=True)(factor, TriangularSolveOp()(factor, h) + noise)
-        return self.split(x)
+        return Factored(factor, TriangularSolveOp()(factor, h))
+
+    def draw(self, stream: Stream) -> dict[str, Variable]:
+        """A draw of each site.
+
+        Raises
+        ------
+        FitError
+            As :meth:`factored`.
+        """
+        return self.split(self.factored().draw(stream))
 
     def split(self, x: Variable) -> dict[str, Variable]:
         """The values of the sites that the vector x holds."""
@@ -107,6 +113,34 @@ class Gaussian:
             found[name] = reshaped(x[start : start + n], shape)
             start += n
         return found
+
+
+@dataclass(frozen=True)
+class Factored:
+    """``exp(−½ xᵀ Q x + hᵀ x)`` by LLᵀ = Q.
+
+    Attributes
+    ----------
+    factor
+        L; of a diagonal one, the diagonal.
+    half
+        L⁻¹ h.
+    """
+
+    factor: Variable
+    half: Variable
+
+    def log_integral(self) -> Variable:
+        """``½ hᵀ Q⁻¹ h − ½ log |Q|``: the log of the integral over x, but for a constant."""
+        roots = self.factor if self.factor.type.ndim == 1 else at.diagonal(self.factor)
+        return (self.half**2).sum() / 2 - at.log(roots).sum()
+
+    def draw(self, stream: Stream) -> Variable:
+        """``L⁻ᵀ (L⁻¹ h + z)`` with z standard normal."""
+        x = self.half + stream.draw(Normal(0.0, 1.0), self.half.type.shape)
+        if self.factor.type.ndim == 1:
+            return x / self.factor
+        return TriangularSolveOp(transposed=True)(self.factor, x)
 
 
 def full_gaussian(joint: Joint, names: Sequence[str], stream: Stream) -> Gaussian:

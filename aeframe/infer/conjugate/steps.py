@@ -15,6 +15,7 @@ from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import remake, replay, toposort
 from aeframe.core.structure import Structure
 from aeframe.distributions import Categorical, LeafDensityOp
+from aeframe.infer.conjugate.collapsed import draw_with_scales, scales_of
 from aeframe.infer.conjugate.conditional import NotConjugateError, full_conditional
 from aeframe.infer.conjugate.conjugacy import LOCATION_PRIORS
 from aeframe.infer.conjugate.gaussian import full_gaussian
@@ -70,11 +71,24 @@ class ConjugateStep(Step):
 
 @dataclass(frozen=True)
 class GaussianStep(Step):
-    """Sites together from their joint normal full conditional."""
+    """Sites together from their joint normal full conditional.
+
+    Attributes
+    ----------
+    scales
+        Numbers that are drawn before, with these integrated out.
+    members
+        The steps of scales that are drawn with them, several times in a sweep.
+    """
+
+    scales: tuple[str, ...] = ()
+    members: tuple[ConjugateStep, ...] = ()
 
     def update(self, joint: Joint, stream: Stream) -> dict[str, Variable]:
         """A draw of it."""
-        return full_gaussian(joint, self.sites, stream).draw(stream)
+        found = full_gaussian(joint, self.sites, stream)
+        updates = [step.update for step in self.members]
+        return draw_with_scales(joint, found, updates, self.scales, stream)
 
     def rewrites(self, joint: Joint) -> list[Rewrite]:
         """The pairs of each site, and the block."""
@@ -82,7 +96,10 @@ class GaussianStep(Step):
         kind = "Normal" if found.separate else "MultivariateNormal"
         given = ", given Pólya-Gamma or scale draws" if found.mixture else ""
         after = f"{', '.join(self.sites)} | rest ~ {kind}{given}"
-        return [
+        if self.scales:
+            after += f", after {', '.join(self.scales)} without them"
+        rows = [r for step in self.members for r in step.rewrites(joint)]
+        return [*rows] + [
             Rewrite(
                 " and ".join(found.rules.get(name, ("normal",))),
                 name,
@@ -256,9 +273,19 @@ def choose_steps(joint: Joint) -> tuple[tuple[Step, ...], dict[str, str]]:
             except NotConjugateError:
                 reasons[name] = str(reason)
     for block in blocks:
-        steps[block[0]] = GaussianStep(tuple(block))
+        steps[block[0]] = _with_scales(joint, block, steps)
     ordered = [steps[name] for name in joint.nodes if name in steps]
     return tuple(ordered), reasons
+
+
+def _with_scales(joint: Joint, block: Sequence[str], steps: dict[str, Step]) -> GaussianStep:
+    """The step of a block, with those steps of its scales that it repeats."""
+    found = scales_of(joint, block)
+    scalars = tuple(k for k in found if np.prod(joint.factors[k].shape) == 1)
+    members = []
+    if full_gaussian(joint, block, Stream()).mixture:
+        members = [steps.pop(k) for k in found if isinstance(steps.get(k), ConjugateStep)]
+    return GaussianStep(tuple(block), scalars, tuple(members))
 
 
 def _place(joint: Joint, name: str, blocks: list[list[str]]) -> None:
