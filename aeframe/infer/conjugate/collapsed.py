@@ -23,7 +23,6 @@ from aeframe.infer.conjugate.gaussian import Factored, Gaussian
 from aeframe.infer.conjugate.joint import Joint, Stream
 
 REPEATS = 4  # where mixture draws and Q cost more than to draw scales and block given them
-WIDEST = 3.0  # sd of a proposal on the log scale, at most
 
 Update = Callable[[Joint, Stream], dict[str, Variable]]
 
@@ -120,21 +119,30 @@ def _scales_moved(
     now: dict[Variable, Variable],
     stream: Stream,
 ) -> Factored:
-    """The block after a Metropolis step for each scale, on the log scale; ``now`` has the scales.
-
-    The sd of a proposal is itself drawn, from what n known entries tell of their scale
-    (``2.4/√2n``) up to what is told by few that are hardly known.
-    """
-    current = general.at(now)
-    narrow = min(2.4 / np.sqrt(2 * sum(gaussian.sizes.values())), WIDEST / 2)
+    """The block after a Metropolis step for each scale, on the log scale; ``now`` has the scales."""
+    current, n = general.at(now), sum(gaussian.sizes.values())
     for site in scales:
-        width = at.exp(stream.draw(Uniform(np.log(narrow), np.log(WIDEST)), ()))
-        move = width * stream.draw(Normal(0.0, 1.0), site.type.shape)
+        move = proposal(stream, n, 3.0)
         proposed = now[site] * at.exp(move)
         other = general.at({**now, site: proposed})
-        gain = other.log_density - current.log_density + move.sum()
-        accepted = at.log(stream.draw(Uniform(0.0, 1.0), ())) < gain
+        accepted = is_accepted(stream, other.log_density - current.log_density + move)
         now[site] = at.switch(accepted, proposed, now[site])
         chosen = [at.switch(accepted, *p) for p in zip(other.parts, current.parts, strict=True)]
         current = Target.of(chosen)
     return current.block
+
+
+def proposal(stream: Stream, n: int, widest: float) -> Variable:
+    """How far to move on the log scale, a number.
+
+    The sd is itself drawn, from what n known entries tell of their scale (``2.4/√2n``) up to
+    ``widest``, where they are few and hardly known.
+    """
+    narrow = min(2.4 / np.sqrt(2 * n), widest / 2)
+    width = at.exp(stream.draw(Uniform(np.log(narrow), np.log(widest)), ()))
+    return width * stream.draw(Normal(0.0, 1.0), ())
+
+
+def is_accepted(stream: Stream, gain: Variable) -> Variable:
+    """Metropolis and Hastings' rule for a gain in log density, which may be NaN."""
+    return at.log(stream.draw(Uniform(0.0, 1.0), ())) < gain

@@ -15,7 +15,13 @@ from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import remake, replay, toposort
 from aeframe.core.structure import Structure
 from aeframe.distributions import Categorical, LeafDensityOp
-from aeframe.infer.conjugate.collapsed import draw_with_scales, scales_of
+from aeframe.distributions.continuous import FlatOp
+from aeframe.infer.conjugate.collapsed import (
+    draw_with_scales,
+    is_accepted,
+    proposal,
+    scales_of,
+)
 from aeframe.infer.conjugate.conditional import NotConjugateError, full_conditional
 from aeframe.infer.conjugate.conjugacy import LOCATION_PRIORS
 from aeframe.infer.conjugate.gaussian import full_gaussian
@@ -79,10 +85,13 @@ class GaussianStep(Step):
         Numbers that are drawn before, with these integrated out.
     members
         The steps of scales that are drawn with them, several times in a sweep.
+    mixture
+        Whether the joint normal is given draws that make it so.
     """
 
     scales: tuple[str, ...] = ()
     members: tuple[ConjugateStep, ...] = ()
+    mixture: bool = False
 
     def update(self, joint: Joint, stream: Stream) -> dict[str, Variable]:
         """A draw of it."""
@@ -108,6 +117,38 @@ class GaussianStep(Step):
             )
             for name in self.sites
         ]
+
+
+@dataclass(frozen=True)
+class StretchStep(Step):
+    """Normal sites together times a number g: a Metropolis step without mixture draws.
+
+    Pólya-Gamma draws hold the length of a vector of coefficients most of all (Liu & Sabatti 2000:
+    such a group of moves has the Jacobian gⁿ).
+    """
+
+    def update(self, joint: Joint, stream: Stream) -> dict[str, Variable]:
+        """The sites, stretched where that is accepted."""
+        held = [joint.held[name] for name in self.sites]
+        n = sum(int(np.prod(v.type.shape, dtype=np.int64)) for v in held)
+        density = at.constant(0.0)
+        for factor in joint.around(self.sites):
+            if not isinstance(factor.family, FlatOp):
+                assert factor.family is not None
+                density += LeafDensityOp(factor.family)(factor.value, *factor.parameters).sum()
+        now, log_density = list(held), density
+        for _ in range(2):
+            move = proposal(stream, n, 1.0)
+            moved = [v * at.exp(move) for v in now]
+            (other,) = replay([density], dict(zip(held, moved, strict=True)))
+            accepted = is_accepted(stream, other - log_density + n * move)
+            now = [at.switch(accepted, *pair) for pair in zip(moved, now, strict=True)]
+            log_density = at.switch(accepted, other, log_density)
+        return dict(zip(self.sites, now, strict=True))
+
+    def rewrites(self, joint: Joint) -> list[Rewrite]:
+        """None: another step draws the sites."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -275,7 +316,8 @@ def choose_steps(joint: Joint) -> tuple[tuple[Step, ...], dict[str, str]]:
     for block in blocks:
         steps[block[0]] = _with_scales(joint, block, steps)
     ordered = [steps[name] for name in joint.nodes if name in steps]
-    return tuple(ordered), reasons
+    mixtures = [s for s in ordered if isinstance(s, GaussianStep) and s.mixture]
+    return (*(StretchStep(s.sites) for s in mixtures), *ordered), reasons
 
 
 def _with_scales(joint: Joint, block: Sequence[str], steps: dict[str, Step]) -> GaussianStep:
@@ -283,9 +325,10 @@ def _with_scales(joint: Joint, block: Sequence[str], steps: dict[str, Step]) -> 
     found = scales_of(joint, block)
     scalars = tuple(k for k in found if np.prod(joint.factors[k].shape) == 1)
     members = []
-    if full_gaussian(joint, block, Stream()).mixture:
+    mixture = full_gaussian(joint, block, Stream()).mixture
+    if mixture:
         members = [steps.pop(k) for k in found if isinstance(steps.get(k), ConjugateStep)]
-    return GaussianStep(tuple(block), scalars, tuple(members))
+    return GaussianStep(tuple(block), scalars, tuple(members), mixture)
 
 
 def _place(joint: Joint, name: str, blocks: list[list[str]]) -> None:
