@@ -53,19 +53,18 @@ class Target:
     log_density: Variable
     block: Factored
 
-    @classmethod
-    def of(cls, parts: Sequence[Variable]) -> Target:
-        """From its ``parts``."""
-        return cls(parts[0], Factored(*parts[1:]))
-
     @property
     def parts(self) -> tuple[Variable, ...]:
         """Density, factor and half."""
         return self.log_density, self.block.factor, self.block.half
 
+    def of(self, parts: Sequence[Variable]) -> Target:
+        """With other ``parts``."""
+        return Target(parts[0], Factored(parts[1], parts[2], self.block.size))
+
     def at(self, values: Mapping[Variable, Variable]) -> Target:
         """For other values of the sites."""
-        return Target.of(replay(self.parts, values))
+        return self.of(replay(self.parts, values))
 
 
 def target(joint: Joint, gaussian: Gaussian, scales: Sequence[str]) -> Target:
@@ -99,13 +98,14 @@ def draw_with_scales(
     old = {h: h.type(name="old") for h in joint.held.values()}
     free = {joint.held[k] for k in scales_of(joint, list(gaussian.sites))}
     fixed = {h: v for h, v in old.items() if h not in free}
-    made = replay([*target(joint, gaussian, scales).parts, stream.state], fixed)
-    general, stream.state, now = Target.of(made[:3]), made[3], dict[Variable, Variable](old)
+    general, now = target(joint, gaussian, scales), dict[Variable, Variable](old)
+    *parts, stream.state = replay([*general.parts, stream.state], fixed)
+    general = general.of(parts)
     for _ in range(REPEATS if gaussian.mixture else 1):
         for update in updates:
             scaled = stream.replay(update(joint, stream), now)
             now |= {joint.held[k]: v for k, v in scaled.items()}
-        block = _scales_moved(general, [joint.held[k] for k in scales], gaussian, now, stream)
+        block = _scales_moved(general, [joint.held[k] for k in scales], now, stream)
         drawn = gaussian.split(block.draw(stream))
         now |= {joint.held[k]: v for k, v in drawn.items()}
     moved = {k: now[h] for k, h in joint.held.items() if now[h] is not old[h]}
@@ -115,20 +115,19 @@ def draw_with_scales(
 def _scales_moved(
     general: Target,
     scales: Sequence[Variable],
-    gaussian: Gaussian,
     now: dict[Variable, Variable],
     stream: Stream,
 ) -> Factored:
     """The block after a Metropolis step for each scale, on the log scale; ``now`` has the scales."""
-    current, n = general.at(now), sum(gaussian.sizes.values())
+    current = general.at(now)
     for site in scales:
-        move = proposal(stream, n, 3.0)
+        move = proposal(stream, current.block.size, 3.0)
         proposed = now[site] * at.exp(move)
         other = general.at({**now, site: proposed})
         accepted = is_accepted(stream, other.log_density - current.log_density + move)
         now[site] = at.switch(accepted, proposed, now[site])
         chosen = [at.switch(accepted, *p) for p in zip(other.parts, current.parts, strict=True)]
-        current = Target.of(chosen)
+        current = current.of(chosen)
     return current.block
 
 

@@ -87,13 +87,14 @@ class Gaussian:
         unknown = [name for name in self.sites if (name, name) not in self.precision]
         if unknown:
             raise improper(unknown)
+        size = sum(self.sizes.values())
         if self.separate:
             ((name, _),) = self.sites.items()
             root = at.sqrt(self.precision[name, name])
-            return Factored(root, self.shift[name] / root)
+            return Factored(root, self.shift[name] / root, size)
         q, h = self.system()
         factor = CholeskyOp()(q)
-        return Factored(factor, TriangularSolveOp()(factor, h))
+        return Factored(factor, TriangularSolveOp()(factor, h), size)
 
     def draw(self, stream: Stream) -> dict[str, Variable]:
         """A draw of each site.
@@ -125,10 +126,13 @@ class Factored:
         L; of a diagonal one, the diagonal.
     half
         L⁻¹ h.
+    size
+        The length of x.
     """
 
     factor: Variable
     half: Variable
+    size: int
 
     def log_integral(self) -> Variable:
         """``½ hᵀ Q⁻¹ h − ½ log |Q|``: the log of the integral over x, but for a constant."""
@@ -137,7 +141,7 @@ class Factored:
 
     def draw(self, stream: Stream) -> Variable:
         """``L⁻ᵀ (L⁻¹ h + z)`` with z standard normal."""
-        x = self.half + stream.draw(Normal(0.0, 1.0), self.half.type.shape)
+        x = self.half + stream.draw(Normal(0.0, 1.0), (self.size,))
         if self.factor.type.ndim == 1:
             return x / self.factor
         return TriangularSolveOp(transposed=True)(self.factor, x)

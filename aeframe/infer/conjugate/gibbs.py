@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
@@ -24,7 +24,7 @@ from aeframe.core.shapes import evaluate
 from aeframe.distributions.continuous import FlatOp
 from aeframe.infer.conjugate.joint import Joint, Stream, joint
 from aeframe.infer.conjugate.steps import Step, choose_steps, refuse_discrete, report
-from aeframe.infer.conjugate.within import Adaptation, nuts_step
+from aeframe.infer.conjugate.within import Adaptation, NutsStep, nuts_step
 from aeframe.infer.posterior import Inference
 from aeframe.infer.sampled import SampledPosterior
 from aeframe.prob import Model, sites_of
@@ -33,6 +33,7 @@ from aeframe.prob.programs import Arguments, arguments, backend_of, cached
 from aeframe.prob.simulate import Draws, simulate
 from aeframe.rewrites import Report
 
+EXACT, ADAPTED = 200, 500  # sweeps of warmup: exact draws only forget the start
 PIECE = 50  # sweeps of one call: the progress bar moves, and an interrupt is heard, in between
 
 
@@ -68,6 +69,11 @@ class Sweep:
     names: tuple[str, ...]
     stats: tuple[str, ...]
     own: dict[State, NDArray[Any]]
+
+    @property
+    def adapts(self) -> bool:
+        """Whether there is a step of NUTS."""
+        return any(isinstance(step, NutsStep) for step in self.steps)
 
     def chains(
         self, starts: dict[str, NDArray[Any]], seed: int, sweeps: int
@@ -134,7 +140,8 @@ class Gibbs(Inference):
     Attributes
     ----------
     chains, draws, warmup
-        Number of chains, of draws kept from each, and of sweeps before these.
+        Number of chains, of draws kept from each, and of sweeps before these: by default 200, or
+        500 where a step of NUTS adapts in them.
     thin
         Every ``thin``-th sweep is kept.
     target_acceptance, max_depth
@@ -158,14 +165,14 @@ class Gibbs(Inference):
 
     chains: int = 4
     draws: int = 1000
-    warmup: int = 500
+    warmup: int | None = None
     thin: int = 1
     target_acceptance: float = 0.8
     max_depth: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.chains, self.draws, self.thin) < 1 or self.warmup < 0:
+        if min(self.chains, self.draws, self.thin) < 1 or (self.warmup or 0) < 0:
             raise ArgumentError("Gibbs needs at least one chain and one draw", got=str(self))
 
     def run(self, model: Model, data: Sequence[Any]) -> GibbsPosterior:
@@ -184,9 +191,11 @@ class Gibbs(Inference):
             cell.value = array
         model.init()
         starts = self._starts(model, sweep.joint, data)
-        sweeps = self.warmup + self.draws * self.thin
+        warmup = ADAPTED if sweep.adapts else EXACT
+        warmup = warmup if self.warmup is None else self.warmup
+        sweeps = warmup + self.draws * self.thin
         found = sweep.chains({k: starts[k] for k in sweep.values}, self.seed, sweeps)
-        kept = slice(self.warmup + self.thin - 1, None, self.thin)
+        kept = slice(warmup + self.thin - 1, None, self.thin)
         together = {k: v[:, kept] for k, v in found.items()}
         chains = {k: together[k] for k in sweep.values}
         if sweep.computed is not None:
@@ -223,7 +232,9 @@ class Gibbs(Inference):
 
     def sweep(self, model: Model, given: Arguments) -> Sweep:
         """The program for data of these types."""
-        options = Adaptation(self.target_acceptance, self.max_depth, self.warmup)
+        options = Adaptation(self.target_acceptance, self.max_depth, ADAPTED)
+        if self.warmup is not None:
+            options = replace(options, warmup=self.warmup)
         key = ("gibbs", repr(given.types), options)
         return cached(model, key, lambda: _compile(model, given, options))
 
