@@ -118,7 +118,7 @@ def _scales_moved(
     now: dict[Variable, Variable],
     stream: Stream,
 ) -> Factored:
-    """The block after a Metropolis step for each scale, on the log scale; ``now`` has the scales."""
+    """The block after a Metropolis step for each scale, on the log scale; ``now`` holds these."""
     current = general.at(now)
     for site in scales:
         move = proposal(stream, current.block.size, 3.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import aesara.tensor as at
 import numpy as np
@@ -24,6 +25,8 @@ from aeframe.infer.conjugate.conjugacy import LINKED, LOCATION, LOCATION_PRIORS,
 from aeframe.infer.conjugate.entry import number
 from aeframe.infer.conjugate.joint import Factor, Joint, Stream
 from aeframe.infer.conjugate.linear import Jacobian, Linear, linear, reshaped
+
+LARGE, BLOCKS = 64, 4  # columns from which a symmetric product is made of 10 of 16 blocks
 
 
 @dataclass
@@ -296,7 +299,22 @@ def _product(j: Jacobian, w: Variable | None, k: Jacobian) -> Variable:
         return j.array[:, None] * _apply(w, k.array)
     if k.diagonal:
         return (_apply(w, j.array) * k.array[:, None]).T
-    return at.dot(j.array.T, _apply(w, k.array))
+    return _gram(j.array, w) if j is k else at.dot(j.array.T, _apply(w, k.array))
+
+
+def _gram(array: Variable, w: Variable | None) -> Variable:
+    """``Jᵀ w J``; of a large one the blocks above the diagonal, which those below repeat."""
+    size = array.type.shape[1]
+    if size < LARGE:
+        return at.dot(array.T, _apply(w, array))
+    cuts = [i * size // BLOCKS for i in range(BLOCKS + 1)]
+    parts = [array[:, a:b] for a, b in pairwise(cuts)]
+    weighted = [_apply(w, part) for part in parts]
+    made = {
+        (i, k): at.dot(parts[i].T, weighted[k]) for i in range(BLOCKS) for k in range(i, BLOCKS)
+    }
+    rows = [[made[i, k] if i <= k else made[k, i].T for k in range(BLOCKS)] for i in range(BLOCKS)]
+    return at.concatenate([at.concatenate(row, axis=1) for row in rows], axis=0)
 
 
 def _square(diagonal: Variable) -> Variable:

@@ -324,11 +324,12 @@ def _with_scales(joint: Joint, block: Sequence[str], steps: dict[str, Step]) -> 
     """The step of a block, with those steps of its scales that it repeats."""
     found = scales_of(joint, block)
     scalars = tuple(k for k in found if np.prod(joint.factors[k].shape) == 1)
-    members = []
-    mixture = full_gaussian(joint, block, Stream()).mixture
-    if mixture:
-        members = [steps.pop(k) for k in found if isinstance(steps.get(k), ConjugateStep)]
-    return GaussianStep(tuple(block), scalars, tuple(members), mixture)
+    if not full_gaussian(joint, block, Stream()).mixture:
+        return GaussianStep(tuple(block), scalars)
+    members = [s for k in found if isinstance(s := steps.get(k), ConjugateStep)]
+    for member in members:
+        del steps[member.sites[0]]
+    return GaussianStep(tuple(block), scalars, tuple(members), mixture=True)
 
 
 def _place(joint: Joint, name: str, blocks: list[list[str]]) -> None:
