@@ -1,4 +1,4 @@
-"""NUTS against the reference moments of posteriordb: means, sds, and chains that can be trusted.
+"""NUTS, and Gibbs and Exact where they apply, against the reference moments of posteriordb.
 
 Flat regressions are sampled in the coordinates of the QR decomposition, and hierarchies not
 centred, as one would; the sites compared are those of the Stan programs.
@@ -293,24 +293,69 @@ OPTIONS = {
 }
 
 
+# normal blocks with a half-t and a half-Cauchy scale, Pólya-Gamma draws, and NUTS for what is left
+GIBBS = {
+    "diamonds-diamonds": {},
+    "kidiq-kidscore_momiq": {},
+    "dogs-dogs": {"draws": 2000},
+    "eight_schools-eight_schools_noncentered": {"draws": 2000, "target_acceptance": 0.95},
+}
+# flat priors of the coefficients and of the noise
+EXACT = ["earnings-logearn_interaction", "mesquite-logmesquite_logvolume", "nes1992-nes"]
+
+
 def kind(name):
     return re.sub(r"\d+$", "", name.split("-")[0])
 
 
+def read(name):
+    """A model on its data, the data that it takes, and the reference of its parameters."""
+    posterior = json.loads(FILES[name].read_text())
+    made = MAKERS[kind(name)](posterior["data"], name.split("-")[1])
+    return *made, posterior["reference"]["parameters"]
+
+
+def require_trust(posterior):
+    """Chains agree, and none diverged where they could."""
+    checks = posterior.diagnose()
+    bad = {c.name for c in checks.checks if not c.good}
+    assert bad.isdisjoint({"R-hat", "divergences"}), checks
+
+
+def require_reference(draws, parameters):
+    """Means within a tenth of the sd, and sds within 10 %; ``draws`` are (chain, draw, ...)."""
+    for parameter, known in parameters.items():
+        site, index = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", parameter).groups()
+        found = draws[site]
+        if found.ndim > 2:
+            found = found[:, :, 0 if index is None else int(index) - 1]
+        assert abs(found.mean() - known["mean"]) < 0.1 * known["sd"], parameter
+        assert abs(found.std() / known["sd"] - 1) < 0.1, parameter
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in FILES if kind(n) in MAKERS])
-def test_means_and_sds_are_those_of_the_reference(name):
-    posterior = json.loads(FILES[name].read_text())
-    model, data = MAKERS[kind(name)](posterior["data"], name.split("-")[1])
+def test_nuts_has_the_means_and_sds_of_the_reference(name):
+    model, data, parameters = read(name)
     options = {"draws": 1000, "warmup": 500, **OPTIONS.get(kind(name), {})}
     found = model.fit(*data, inference=ae.NUTS(**options))
-    checks = found.diagnose()
-    assert checks["R-hat"].good, checks
-    assert checks["divergences"].good, checks
-    for parameter, known in posterior["reference"]["parameters"].items():
-        site, index = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", parameter).groups()
-        draws = found.chains[site]
-        if draws.ndim > 2:
-            draws = draws[:, :, 0 if index is None else int(index) - 1]
-        assert abs(draws.mean() - known["mean"]) < 0.1 * known["sd"], parameter
-        assert abs(draws.std() / known["sd"] - 1) < 0.1, parameter
+    require_trust(found)
+    require_reference(found.chains, parameters)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in FILES if n in GIBBS])
+def test_gibbs_has_the_means_and_sds_of_the_reference(name):
+    model, data, parameters = read(name)
+    found = model.fit(*data, inference=ae.Gibbs(**GIBBS[name]))
+    require_trust(found)
+    assert any("NUTS" not in step.rule for step in found.explain().steps)
+    require_reference(found.chains, parameters)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in FILES if n in EXACT])
+def test_exact_posteriors_have_the_means_and_sds_of_the_reference(name):
+    model, data, parameters = read(name)
+    found = model.fit(*data, inference=ae.Exact())
+    require_reference(found.sampled(10_000), parameters)
