@@ -15,12 +15,11 @@ import aesara.tensor as at
 import numpy as np
 from aesara.graph.basic import Variable
 
-from aeframe.core.errors import FitError
 from aeframe.core.graph import leaves, replay
 from aeframe.distributions import Normal
 from aeframe.distributions.continuous import FlatOp
 from aeframe.gp.linalg import CholeskyOp, TriangularSolveOp
-from aeframe.infer.conjugate.conditional import NotConjugateError
+from aeframe.infer.conjugate.conditional import NotConjugateError, improper
 from aeframe.infer.conjugate.conjugacy import LINKED, LOCATION, LOCATION_PRIORS, Likelihood, logit
 from aeframe.infer.conjugate.entry import number
 from aeframe.infer.conjugate.joint import Factor, Joint, Stream
@@ -150,6 +149,12 @@ class Factored:
         return TriangularSolveOp(transposed=True)(self.factor, x)
 
 
+def may_be_normal(factor: Factor) -> bool:
+    """Whether the prior of a site has a place in a normal block: flat on all real numbers too."""
+    bounded = isinstance(factor.family, FlatOp) and number(factor.parameters[0]) != -np.inf
+    return isinstance(factor.family, LOCATION_PRIORS) and not bounded
+
+
 def full_gaussian(joint: Joint, names: Sequence[str], stream: Stream) -> Gaussian:
     """The joint normal distribution of the sites ``names`` given all others.
 
@@ -164,8 +169,7 @@ def full_gaussian(joint: Joint, names: Sequence[str], stream: Stream) -> Gaussia
     current = {h: h.type(name="current") for h in held}
     for name in names:
         own = joint.factors[name]
-        bounded = isinstance(own.family, FlatOp) and number(own.parameters[0]) != -np.inf
-        if bounded or not isinstance(own.family, LOCATION_PRIORS):
+        if not may_be_normal(own):
             raise NotConjugateError(f"the prior of {name!r} is not normal")
     for factor in joint.around(names):
         if isinstance(factor.family, FlatOp):
@@ -328,13 +332,3 @@ def _into(totals: dict, key: object, term: Variable) -> None:
     if known is not None and known.type.ndim != term.type.ndim and isinstance(key, tuple):
         known, term = (_square(v) if v.type.ndim == 1 else v for v in (known, term))
     totals[key] = term if known is None else known + term
-
-
-def improper(sites: Sequence[str]) -> FitError:
-    """The error where priors and observations together do not give a density."""
-    return FitError(
-        "the posterior cannot be normalized",
-        path=", ".join(sites),
-        expected="a proper posterior",
-        fix="give these sites a proper prior, or observe more",
-    )

@@ -254,7 +254,7 @@ def _compile(model: Model, given: Arguments, options: Adaptation) -> Sweep:
     arrays = iter(given.arrays)
     cells = [State(next(arrays)) if isinstance(v, Variable) else v for v in given.symbols()]
     found = joint(model, cells)
-    steps = _steps(model, found, given.arrays, cells, options)
+    steps = _steps(model, found, given, cells, options)
     values = {k: State(np.zeros(v.type.shape, v.type.dtype)) for k, v in found.held.items()}
     rng, number = RandomState(), at.lscalar("sweep")
     stream, now = Stream(rng, number), dict[str, Variable](values)
@@ -286,8 +286,8 @@ def _compile(model: Model, given: Arguments, options: Adaptation) -> Sweep:
 def _steps(
     model: Model,
     found: Joint,
-    arrays: Sequence[Any],
-    cells: Sequence[Variable],
+    given: Arguments,
+    cells: Sequence[Any],
     options: Adaptation,
 ) -> tuple[Step, ...]:
     """A step for each free site: by a rule, or one of NUTS for those that no rule fits."""
@@ -302,7 +302,7 @@ def _steps(
     if not reasons:
         return steps
     _require_jax(reasons, backend_of(model).name)
-    return (*steps, nuts_step(model, found, reasons, arrays, cells, options))
+    return (*steps, nuts_step(model, found, reasons, given, cells, options))
 
 
 def _require_jax(reasons: dict[str, str], backend: str) -> None:

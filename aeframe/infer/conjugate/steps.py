@@ -23,8 +23,7 @@ from aeframe.infer.conjugate.collapsed import (
     scales_of,
 )
 from aeframe.infer.conjugate.conditional import NotConjugateError, full_conditional
-from aeframe.infer.conjugate.conjugacy import LOCATION_PRIORS
-from aeframe.infer.conjugate.gaussian import full_gaussian
+from aeframe.infer.conjugate.gaussian import full_gaussian, may_be_normal
 from aeframe.infer.conjugate.joint import Factor, Joint, Stream
 from aeframe.prob.sites import SiteOp, tell
 from aeframe.rewrites import Report
@@ -302,7 +301,7 @@ def choose_steps(joint: Joint) -> tuple[tuple[Step, ...], dict[str, str]]:
         try:
             if node.op.support.discrete:
                 steps[name] = enumeration(joint, name)
-            elif isinstance(joint.factors[name].family, LOCATION_PRIORS):
+            elif may_be_normal(joint.factors[name]):
                 full_gaussian(joint, [name], Stream())
                 _place(joint, name, blocks)
             else:
