@@ -1,0 +1,48 @@
+"""Effects from data, once an adjustment set or an instrument is known."""
+
+from aeframe.causal.estimate.ask import estimate
+from aeframe.causal.estimate.gformula import GFormula
+from aeframe.causal.estimate.instrument import TwoStageLeastSquares
+from aeframe.causal.estimate.learners import Bayes, Learner, Network, Regressor, logistic
+from aeframe.causal.estimate.problem import ATE, ATT, ATU, Estimand, Problem
+from aeframe.causal.estimate.refute import (
+    EValue,
+    Placebo,
+    RandomCommonCause,
+    Refutation,
+    Refuter,
+    Subset,
+    e_value,
+)
+from aeframe.causal.estimate.resample import Bootstrap
+from aeframe.causal.estimate.result import Estimate, Method
+from aeframe.causal.estimate.robust import AIPW
+from aeframe.causal.estimate.weighting import IPW
+
+__all__ = [
+    "AIPW",
+    "ATE",
+    "ATT",
+    "ATU",
+    "IPW",
+    "Bayes",
+    "Bootstrap",
+    "EValue",
+    "Estimand",
+    "Estimate",
+    "GFormula",
+    "Learner",
+    "Method",
+    "Network",
+    "Placebo",
+    "Problem",
+    "RandomCommonCause",
+    "Refutation",
+    "Refuter",
+    "Regressor",
+    "Subset",
+    "TwoStageLeastSquares",
+    "e_value",
+    "estimate",
+    "logistic",
+]

@@ -1,0 +1,71 @@
+"""Uncertainty without a likelihood: the bootstrap and the Bayesian bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from numpy.typing import NDArray
+
+from aeframe.causal.estimate.problem import Problem, Vector
+from aeframe.core.structure import Structure
+
+Statistic = Callable[[Problem, int], Any]
+
+
+class Resampled(Protocol):
+    """A method whose answer on resampled rows is found anew."""
+
+    def statistic(self, problem: Problem) -> Statistic:
+        """A function from a problem on other rows, and a seed, to numbers."""
+        ...
+
+
+@dataclass(frozen=True)
+class Bootstrap(Structure):
+    """Rows drawn with replacement, and the whole method repeated (Efron 1979).
+
+    Attributes
+    ----------
+    replicates
+        How often.
+    seed
+        Decides the rows.
+    jobs
+        Processes, as joblib counts; by default what ``joblib.parallel_config`` says, else one.
+    """
+
+    replicates: int = 200
+    seed: int = 0
+    jobs: int | None = None
+
+    def run(self, method: Resampled, problem: Problem) -> NDArray[np.float64]:
+        """The statistic of each replicate, (replicates, ...)."""
+        seeds = np.random.SeedSequence(self.seed).generate_state(self.replicates)
+        parts = np.array_split(seeds, min(effective_n_jobs(self.jobs), self.replicates))
+        found = Parallel(n_jobs=self.jobs)(delayed(_part)(method, problem, p) for p in parts)
+        return np.concatenate([np.asarray(f, dtype="float64") for f in found])
+
+
+def _part(method: Resampled, problem: Problem, seeds: NDArray[Any]) -> list[Any]:
+    """Some replicates: what is prepared for the columns serves them all."""
+    statistic = method.statistic(problem)
+    found = []
+    for seed in map(int, seeds):
+        places = np.random.default_rng(seed).integers(0, len(problem), len(problem))
+        found.append(statistic(problem.rows(places), seed))
+    return found
+
+
+def bayesian_bootstrap(draws: int, rows: int, seed: int) -> NDArray[np.float64]:
+    """Weights of the rows that sum to 1, Dirichlet(1, ..., 1), (draws, rows) (Rubin 1981)."""
+    weights = np.random.default_rng([seed, rows]).exponential(size=(draws, rows))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def linear_draws(effect: float, influence: Vector, draws: int, seed: int) -> Vector:
+    """Draws of an estimate that is linear in the rows: effect + Σ wᵢ φᵢ, with Σ φᵢ = 0."""
+    return np.asarray(effect + bayesian_bootstrap(draws, len(influence), seed) @ influence)
