@@ -1,8 +1,9 @@
-"""Interventions, and effects from data.
+"""Interventions, identification, and effects from data.
 
 Interventions are passes that set sites of a Model and leave the Model itself as it is.
 """
 
+from aeframe.causal.estimand import Estimand, P
 from aeframe.causal.estimate import (
     AIPW,
     ATE,
@@ -14,6 +15,7 @@ from aeframe.causal.estimate import (
     Estimate,
     EValue,
     GFormula,
+    IndependenceTests,
     Network,
     Placebo,
     RandomCommonCause,
@@ -23,7 +25,10 @@ from aeframe.causal.estimate import (
     e_value,
     estimate,
     logistic,
+    tests_of,
 )
+from aeframe.causal.graph import CausalGraph, Independence
+from aeframe.causal.identify import Hedge, identify
 from aeframe.causal.intervene import Intervene, intervene
 
 __all__ = [
@@ -34,11 +39,17 @@ __all__ = [
     "IPW",
     "Bayes",
     "Bootstrap",
+    "CausalGraph",
     "EValue",
+    "Estimand",
     "Estimate",
     "GFormula",
+    "Hedge",
+    "Independence",
+    "IndependenceTests",
     "Intervene",
     "Network",
+    "P",
     "Placebo",
     "RandomCommonCause",
     "Regressor",
@@ -46,6 +57,8 @@ __all__ = [
     "TwoStageLeastSquares",
     "e_value",
     "estimate",
+    "identify",
     "intervene",
     "logistic",
+    "tests_of",
 ]

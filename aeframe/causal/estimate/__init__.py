@@ -2,9 +2,10 @@
 
 from aeframe.causal.estimate.ask import estimate
 from aeframe.causal.estimate.gformula import GFormula
+from aeframe.causal.estimate.independence import IndependenceTests, tests_of
 from aeframe.causal.estimate.instrument import TwoStageLeastSquares
 from aeframe.causal.estimate.learners import Bayes, Learner, Network, Regressor, logistic
-from aeframe.causal.estimate.problem import ATE, ATT, ATU, Estimand, Problem
+from aeframe.causal.estimate.problem import ATE, ATT, ATU, AverageEffect, Problem
 from aeframe.causal.estimate.refute import (
     EValue,
     Placebo,
@@ -25,12 +26,13 @@ __all__ = [
     "ATT",
     "ATU",
     "IPW",
+    "AverageEffect",
     "Bayes",
     "Bootstrap",
     "EValue",
-    "Estimand",
     "Estimate",
     "GFormula",
+    "IndependenceTests",
     "Learner",
     "Method",
     "Network",
@@ -45,4 +47,5 @@ __all__ = [
     "e_value",
     "estimate",
     "logistic",
+    "tests_of",
 ]

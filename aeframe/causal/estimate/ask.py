@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aeframe.causal.estimate.problem import ATE, Estimand, Problem
+from aeframe.causal.estimate.problem import ATE, AverageEffect, Problem
 from aeframe.causal.estimate.result import Estimate, Method
 from aeframe.causal.estimate.robust import AIPW
 from aeframe.core.errors import ArgumentError
@@ -17,7 +17,7 @@ def estimate(
     outcome: str,
     adjust: Sequence[str] = (),
     method: Method = AIPW(),  # noqa: B008 (immutable)
-    estimand: Estimand = ATE(),  # noqa: B008
+    estimand: AverageEffect = ATE(),  # noqa: B008
 ) -> Estimate:
     """The effect of ``treatment`` on ``outcome``, given that ``adjust`` is an adjustment set.
 

@@ -16,7 +16,7 @@ Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Estimand(Structure):
+class AverageEffect(Structure):
     """An average effect of a binary treatment: over everyone, the treated or the untreated.
 
     Each is a weighted average of the conditional effect; with e the propensity, the weight is
@@ -33,7 +33,7 @@ class Estimand(Structure):
 
 
 @dataclass(frozen=True)
-class ATE(Estimand):
+class ATE(AverageEffect):
     """The average effect on everyone."""
 
     def members(self, treated: Vector) -> Vector:
@@ -46,7 +46,7 @@ class ATE(Estimand):
 
 
 @dataclass(frozen=True)
-class ATT(Estimand):
+class ATT(AverageEffect):
     """The average effect on the treated."""
 
     def members(self, treated: Vector) -> Vector:
@@ -59,7 +59,7 @@ class ATT(Estimand):
 
 
 @dataclass(frozen=True)
-class ATU(Estimand):
+class ATU(AverageEffect):
     """The average effect on the untreated."""
 
     def members(self, treated: Vector) -> Vector:
@@ -101,7 +101,7 @@ class Problem:
     treatment: str
     outcome: str
     adjust: tuple[str, ...] = ()
-    estimand: Estimand = ATE()
+    estimand: AverageEffect = ATE()
 
     def __post_init__(self) -> None:
         import pandas as pd
@@ -109,9 +109,9 @@ class Problem:
         adjust: Any = self.adjust
         if isinstance(adjust, str):
             raise ArgumentError("adjust is a list", expected=f"[{adjust!r}]", got=repr(adjust))
-        if not isinstance(self.estimand, Estimand):
+        if not isinstance(self.estimand, AverageEffect):
             raise ArgumentError("not an estimand", expected="ATE()", got=repr(self.estimand))
-        frame = pd.DataFrame(self.data)
+        frame = pd.DataFrame(self.data).reset_index(drop=True)
         object.__setattr__(self, "adjust", tuple(adjust))
         names = (self.treatment, self.outcome, *self.adjust)
         require_columns(frame, names)
@@ -131,7 +131,7 @@ class Problem:
                     fix=f'data["{role}"] = (data["{role}"] == "yes").astype(float)',
                 )
             frame[role] = frame[role].astype("float64")
-        object.__setattr__(self, "data", frame.reset_index(drop=True))
+        object.__setattr__(self, "data", frame)
 
     def __len__(self) -> int:
         return len(self.data)
