@@ -56,4 +56,4 @@ def estimate(
         raise ArgumentError(
             "not a method of estimation", expected="method=ae.causal.AIPW()", got=repr(method)
         )
-    return method.run(Problem(data, treatment, outcome, tuple(adjust), estimand))
+    return method.run(Problem(data, treatment, outcome, adjust, estimand))

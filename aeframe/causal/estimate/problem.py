@@ -100,7 +100,7 @@ class Problem:
     data: Any
     treatment: str
     outcome: str
-    adjust: tuple[str, ...] = ()
+    adjust: Sequence[str] = ()
     estimand: AverageEffect = ATE()
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aeframe.causal.estimate.learners import is_binary
+from aeframe.causal.estimate.resample import stream
 from aeframe.causal.estimate.result import Estimate
 from aeframe.core.errors import ArgumentError
 from aeframe.core.structure import Structure
@@ -220,4 +221,4 @@ def _nearer_to_zero(low: float, high: float) -> float:
 def _streams(seed: int, repeats: int) -> list[np.random.Generator]:
     if repeats < 1:
         raise ArgumentError("repeats is a positive integer", got=repr(repeats))
-    return [np.random.default_rng([seed, k]) for k in range(repeats)]
+    return [stream("refute", seed, k) for k in range(repeats)]

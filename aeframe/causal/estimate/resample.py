@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -44,7 +45,7 @@ class Bootstrap(Structure):
 
     def run(self, method: Resampled, problem: Problem) -> NDArray[np.float64]:
         """The statistic of each replicate, (replicates, ...)."""
-        seeds = np.random.SeedSequence(self.seed).generate_state(self.replicates)
+        seeds = stream("replicates", self.seed).integers(2**31, size=self.replicates)
         parts = np.array_split(seeds, min(effective_n_jobs(self.jobs), self.replicates))
         found = Parallel(n_jobs=self.jobs)(delayed(_part)(method, problem, p) for p in parts)
         return np.concatenate([np.asarray(f, dtype="float64") for f in found])
@@ -55,14 +56,19 @@ def _part(method: Resampled, problem: Problem, seeds: NDArray[Any]) -> list[Any]
     statistic = method.statistic(problem)
     found = []
     for seed in map(int, seeds):
-        places = np.random.default_rng(seed).integers(0, len(problem), len(problem))
+        places = stream("rows", seed).integers(0, len(problem), len(problem))
         found.append(statistic(problem.rows(places), seed))
     return found
 
 
+def stream(purpose: str, seed: int, *more: int) -> np.random.Generator:
+    """Random numbers of our own: others than data have that were made with the same seed."""
+    return np.random.default_rng([zlib.crc32(purpose.encode()), seed, *more])
+
+
 def bayesian_bootstrap(draws: int, rows: int, seed: int) -> NDArray[np.float64]:
     """Weights of the rows that sum to 1, Dirichlet(1, ..., 1), (draws, rows) (Rubin 1981)."""
-    weights = np.random.default_rng([seed, rows]).exponential(size=(draws, rows))
+    weights = stream("weights", seed).exponential(size=(draws, rows))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeframe.causal.estimate.learners import Bayes, Fit, Learner, as_learner
-from aeframe.causal.estimate.problem import Problem
-from aeframe.causal.estimate.resample import bayesian_bootstrap
+from aeframe.causal.estimate.problem import Problem, Vector
+from aeframe.causal.estimate.resample import bayesian_bootstrap, stream
 from aeframe.causal.estimate.result import Estimate, Method
-from aeframe.causal.estimate.weighting import CERTAIN, kept, overlap, require_trim
+from aeframe.causal.estimate.weighting import CERTAIN, overlap, require_trim, room
 from aeframe.core.errors import ArgumentError
 
 
@@ -25,9 +25,10 @@ class AIPW(Method):
     propensity e; it is consistent if either is right. Both are fitted on other rows than those
     they are used on, so that they may be as flexible as a network (Chernozhukov et al. 2018,
     "Double/debiased machine learning"). ``se`` is that of the influence function. Draws are those
-    of the one-step posterior: draws of μ and e from their posteriors where they have them, and of
-    the data by the Bayesian bootstrap (Yiu, Fong, Holmes and Rousseau 2023, "Semiparametric
-    posterior corrections", arXiv 2306.06059).
+    of the one-step posterior: of μ from its posterior where it has one, corrected by e, and of the
+    data by the Bayesian bootstrap (Yiu, Fong, Holmes and Rousseau 2023, "Semiparametric posterior
+    corrections", arXiv 2306.06059). The propensity is that expected (Breunig, Liu and Yu 2022,
+    "Double robust Bayesian inference on average treatment effects", arXiv 2211.16298).
 
     Attributes
     ----------
@@ -37,7 +38,7 @@ class AIPW(Method):
     folds
         Parts of the rows for cross-fitting; 1 for none.
     trim
-        Rows whose propensity is not between ``trim`` and ``1 - trim`` are left out.
+        Which rows are left out: see :class:`IPW`.
     draws, seed
         Number of draws; what decides them, and the folds.
     """
@@ -79,9 +80,9 @@ class AIPW(Method):
         """
         problem.require_binary()
         (mu0, mu1), e = self._fitted(problem)
-        means_e = e.mean(axis=0)
-        checks = overlap(problem, means_e, self.trim)
-        a, y, keep = problem.a, problem.y, kept(means_e, self.trim)
+        checks = overlap(problem, e, self.trim)
+        a, y = problem.a, problem.y
+        keep = room(problem.estimand, e) >= self.trim
         e = np.clip(e, CERTAIN, 1.0 - CERTAIN)
         # Of E[μ(v)] over those with weight h(e):  s μ(v) + h / P(a = v) · 1[a = v] (y - μ(v))
         s, h = problem.estimand.members(a) * keep, problem.estimand.tilt(e) * keep
@@ -104,24 +105,23 @@ class AIPW(Method):
             checks,
         )
 
-    def _fitted(self, problem: Problem) -> tuple[list[NDArray[Any]], NDArray[Any]]:
-        """Draws of the mean outcome untreated and treated, and of the propensity, of each row."""
+    def _fitted(self, problem: Problem) -> tuple[list[NDArray[Any]], Vector]:
+        """Draws of the mean outcome untreated and treated, and the propensity, of each row."""
         outcome, propensity = self.learners
         data, adjust = problem.data, problem.adjust
         fits: tuple[Fit, Fit] = (
             outcome.bind(data, problem.outcome, (problem.treatment, *adjust), self.draws),
             propensity.bind(data, problem.treatment, adjust, self.draws),
         )
-        sizes = [self.draws if learner.bayesian else 1 for learner in (outcome, propensity)]
-        mu = [np.zeros((sizes[0], len(problem))) for _ in range(2)]
-        e = np.zeros((sizes[1], len(problem)))
+        size = self.draws if outcome.bayesian else 1
+        mu, e = [np.zeros((size, len(problem))) for _ in range(2)], np.zeros(len(problem))
         for k, (train, test) in enumerate(self._folds(problem)):
             rows = data.iloc[train]
             mean, treated = (fit(rows, self.seed + k) for fit in fits)
             # all rows are predicted, in one shape that is compiled once
             for v, part in enumerate(mu):
                 part[:, test] = mean(problem.do(float(v)))[:, test]
-            e[:, test] = treated(data)[:, test]
+            e[test] = treated(data)[:, test].mean(axis=0)
         return mu, e
 
     def _folds(self, problem: Problem) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
@@ -129,7 +129,7 @@ class AIPW(Method):
 
         Where a fold has one row less than the others, one row of its complement is left out.
         """
-        rng, n = np.random.default_rng(self.seed), len(problem)
+        rng, n = stream("folds", self.seed), len(problem)
         if self.folds == 1:
             yield np.arange(n), np.arange(n)
             return

@@ -7,19 +7,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aeframe.causal.estimate.learners import Learner, as_learner, logistic
-from aeframe.causal.estimate.problem import Problem, Vector
+from aeframe.causal.estimate.problem import AverageEffect, Problem, Vector
 from aeframe.causal.estimate.resample import Bootstrap, Statistic
 from aeframe.causal.estimate.result import Estimate, Method
 from aeframe.core.errors import ArgumentError, DataError
 from aeframe.infer.diagnosis import Check
 
-# propensities this near to 0 or 1 are as good as certain: no weight makes up for that
-CERTAIN = 1e-6
-# Crump et al. 2009, "Dealing with limited overlap in estimation of average treatment effects":
-# far out is below a tenth; few rows count when weights leave less than a tenth of them
+# a treatment this improbable does not happen; weights are cut off there, and where there are more
+# such rows than MOST nothing makes up for that
+CERTAIN, MOST = 1e-6, 0.1
+# weights above 1 / FAR are large; rows are few when weights leave less than this part of them
 FAR, FEW = 0.02, 0.1
 
 
@@ -38,8 +37,9 @@ class IPW(Method):
         A model of the treatment; by default logistic regression on the adjustment set. Another
         formula: ``ae.causal.logistic("a ~ x + I(x**2)")``.
     trim
-        Rows whose propensity is not between ``trim`` and ``1 - trim`` are left out, and the effect
-        is that on the others.
+        Rows whose propensity e is not between ``trim`` and ``1 - trim`` are left out, and the
+        effect is that on the others. For the effect on the treated, those with a ratio
+        ``(1 - e) / e`` below ``trim``; on the untreated, ``e / (1 - e)``.
     bootstrap
         Replicates, seed and processes.
     """
@@ -104,16 +104,19 @@ class IPW(Method):
         return Estimate(problem, self, high - low, se, draws, "bootstrap", (low, high), checks)
 
 
-def kept(propensity: Vector, trim: float) -> NDArray[np.bool_]:
-    """The rows that trimming leaves: ``trim <= e <= 1 - trim``."""
-    return np.asarray((propensity >= trim) & (propensity <= 1.0 - trim))
+def room(estimand: AverageEffect, propensity: Vector) -> Vector:
+    """One over the larger of a row's two weights, (rows,): min(e, 1 - e) / h(e)."""
+    e = np.clip(propensity, CERTAIN, 1.0 - CERTAIN)
+    return np.asarray(np.minimum(e, 1.0 - e) / estimand.tilt(e))
 
 
 def balance(problem: Problem, propensity: Vector, trim: float) -> Vector:
     """h(e) / P(own treatment), of mean 1 in each group; 0 where trimmed, (rows,)."""
     e = np.clip(propensity, CERTAIN, 1.0 - CERTAIN)
     a, tilt = problem.a, problem.estimand.tilt(e)
-    weights = np.where(a == 1.0, tilt / e, tilt / (1.0 - e)) * kept(propensity, trim)
+    weights = np.where(a == 1.0, tilt / e, tilt / (1.0 - e)) * (
+        room(problem.estimand, propensity) >= trim
+    )
     for group in (a == 1.0, a == 0.0):
         total = weights[group].sum()
         if total == 0.0:
@@ -137,16 +140,17 @@ def overlap(problem: Problem, propensity: Vector, trim: float) -> tuple[Check, .
     Raises
     ------
     DataError
-        When the treatment of some rows that are not trimmed is certain.
+        When the treatment is certain for many of the rows that are not trimmed.
     """
-    e = propensity[kept(propensity, trim)]
-    out = (e < CERTAIN) | (e > 1.0 - CERTAIN)
-    if out.any():
+    rooms = room(problem.estimand, propensity)
+    rooms = rooms[rooms >= trim]
+    certain = rooms < 2.0 * CERTAIN
+    if certain.mean() > MOST:
         raise DataError(
             f"no overlap: {problem.treatment!r} is certain given what is adjusted for",
             path=problem.treatment,
             expected=f"probabilities of treatment between {CERTAIN:g} and 1 - {CERTAIN:g}",
-            got=f"{int(out.sum())} of {len(e)} rows outside",
+            got=f"{int(certain.sum())} of {len(rooms)} rows outside",
             fix="leave these rows out (trim=0.05), or what decides the treatment but is no "
             "confounder",
         )
@@ -154,14 +158,14 @@ def overlap(problem: Problem, propensity: Vector, trim: float) -> tuple[Check, .
     shares = [
         weights[a == v].sum() ** 2 / (weights[a == v] ** 2).sum() / (a == v).sum() for v in (0, 1)
     ]
-    nearest, share = float(np.minimum(e, 1.0 - e).min()), float(min(shares))
-    share_out = float((~kept(e, FAR)).mean())
+    share, out = float(min(shares)), float((rooms < FAR).mean())
     checks = (
         Check(
             "propensity",
-            nearest,
-            share_out < 0.05,
-            f"{share_out:.0%} of the rows have a propensity below {FAR:g} or above {1 - FAR:g}",
+            out,
+            out < FEW / 2,
+            f"{out:.0%} of the rows hardly ever have the other treatment (weights above "
+            f"{1 / FAR:g})",
             "Trim them (trim=0.05), or ask for the effect on those who overlap.",
         ),
         Check(
