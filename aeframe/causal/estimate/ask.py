@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 from aeframe.causal.estimate.problem import ATE, AverageEffect, Problem
@@ -15,7 +15,7 @@ def estimate(
     data: Any,
     treatment: str,
     outcome: str,
-    adjust: Sequence[str] = (),
+    adjust: Collection[str] = (),
     method: Method = AIPW(),  # noqa: B008 (immutable)
     estimand: AverageEffect = ATE(),  # noqa: B008
 ) -> Estimate:
@@ -30,7 +30,7 @@ def estimate(
     outcome
         A column of numbers.
     adjust
-        Columns that block every back-door path; see ``ae.causal.identify`` for how to find them.
+        Columns that block every back-door path: an adjustment set of a causal graph.
     method
         :class:`AIPW` (by default: Bayesian, cross-fitted and doubly robust), :class:`GFormula`,
         :class:`IPW` or :class:`TwoStageLeastSquares`.

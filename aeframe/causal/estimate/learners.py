@@ -25,7 +25,7 @@ from aeframe.infer.posterior import Inference
 from aeframe.prob import LinearModel, Model, Observe
 from aeframe.prob.design import Design, columns_of
 from aeframe.prob.families import Bernoulli, Gaussian
-from aeframe.prob.programs import accepts
+from aeframe.prob.programs import accepts, cached
 from aeframe.prob.simulate import Draws, simulate
 
 Mean = Callable[[Any], NDArray[np.float64]]
@@ -160,16 +160,13 @@ class Bayes(Learner):
             formula = " + ".join([model.formula, *self.terms])
             model = LinearModel(formula, data, model.family, model.coefficients, model.priors)
         require_response(model.design.name, response)
-        free = copy(model)
-        free.shows_mean = True
-
-        def values(frame: Any) -> NDArray[Any]:
-            return model.family.response(_values(frame[response]))
-
-        refit = Refit(model, response, values)
+        # programs are kept with the model, so that whoever binds it again finds them
+        free = cached(model, ("mean",), lambda: _showing(model))
+        refit = cached(model, ("refit", response), lambda: Refit(model, response))
 
         def fit(frame: Any, seed: int) -> Mean:
-            posterior = refit(self.inference, frame, (frame,))
+            values = model.family.response(_values(frame[response]))
+            posterior = refit(self.inference, values, (frame,))
             drawn = posterior.draws(draws, seed)
 
             def mean(rows: Any) -> NDArray[np.float64]:
@@ -189,13 +186,14 @@ class Bayes(Learner):
                     path=name,
                     fix=nearest(name, known),
                 )
-        refit = Refit(model, response, lambda frame: _values(frame[response]))
+        refit = cached(model, ("refit", response), lambda: Refit(model, response))
 
         def columns(frame: Any) -> tuple[NDArray[Any], ...]:
             return tuple(_values(frame[name]) for name in names)
 
         def fit(frame: Any, seed: int) -> Mean:
-            drawn: Draws = refit(self.inference, frame, columns(frame)).draws(draws, seed)
+            values = _values(frame[response])
+            drawn: Draws = refit(self.inference, values, columns(frame)).draws(draws, seed)
 
             def mean(rows: Any) -> NDArray[np.float64]:
                 given, total = columns(rows), np.zeros((draws, len(rows)))
@@ -211,16 +209,15 @@ class Bayes(Learner):
 class Refit:
     """Fits of one Model on different rows: what was observed changes in place of the graph."""
 
-    def __init__(self, model: Model, response: str, values: Callable[[Any], Any]) -> None:
-        self.model, self.response, self.values = model, response, values
+    def __init__(self, model: Model, response: str) -> None:
+        self.model, self.response = model, response
         self.seen: dict[int, Model] = {}
 
-    def __call__(self, inference: Inference, frame: Any, data: tuple[Any, ...]) -> Any:
-        """The posterior given the rows of a frame."""
-        values = self.values(frame)
-        seen = self.seen.get(len(frame))
+    def __call__(self, inference: Inference, values: NDArray[Any], data: tuple[Any, ...]) -> Any:
+        """The posterior given values of the response."""
+        seen = self.seen.get(len(values))
         if seen is None:
-            seen = self.seen[len(frame)] = self.model.observe({self.response: values})
+            seen = self.seen[len(values)] = self.model.observe({self.response: values})
         observed = seen.passes[-1]
         assert isinstance(observed, Observe)
         cell = observed.values[self.response]
@@ -372,6 +369,14 @@ def require_response(found: str, wanted: str) -> None:
             got=f'"{found} ~ ..."',
             fix="transform the column in the data first" if wanted in found else None,
         )
+
+
+def _showing(model: LinearModel) -> LinearModel:
+    """The model with the mean of its response as a site."""
+    free = copy(model)
+    free.shows_mean = True
+    free.__dict__.pop("_programs", None)
+    return free
 
 
 def _untrained(module: Module) -> Module:

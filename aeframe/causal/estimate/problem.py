@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,7 +100,7 @@ class Problem:
     data: Any
     treatment: str
     outcome: str
-    adjust: Sequence[str] = ()
+    adjust: Collection[str] = ()
     estimand: AverageEffect = ATE()
 
     def __post_init__(self) -> None:
@@ -112,7 +112,8 @@ class Problem:
         if not isinstance(self.estimand, AverageEffect):
             raise ArgumentError("not an estimand", expected="ATE()", got=repr(self.estimand))
         frame = pd.DataFrame(self.data).reset_index(drop=True)
-        object.__setattr__(self, "adjust", tuple(adjust))
+        in_order = sorted(adjust) if isinstance(adjust, Set) else adjust
+        object.__setattr__(self, "adjust", tuple(in_order))
         names = (self.treatment, self.outcome, *self.adjust)
         require_columns(frame, names)
         for name in names:

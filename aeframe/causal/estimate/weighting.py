@@ -173,7 +173,7 @@ def overlap(problem: Problem, propensity: Vector, trim: float) -> tuple[Check, .
             share,
             share > FEW,
             f"the weights leave {share:.0%} of the rows of a group",
-            "A few rows decide the estimate: trim, or use AIPW.",
+            "A few rows decide the estimate: trim (trim=0.05), or rely on an outcome model.",
         ),
     )
     for check in checks:
