@@ -98,7 +98,7 @@ class Design:
         """
         if data is None:
             return self._arrays(None)
-        frame = _frame(data)
+        frame = _with_labels(data)
         _require_rows(frame)
         try:
             found = self._arrays(frame)
@@ -114,7 +114,7 @@ class Design:
 
     def response_of(self, data: Any) -> NDArray[Any]:
         """The response in new data."""
-        frame = _frame(data)
+        frame = _with_labels(data)
         if self._made.response.kind == "proportion":  # of new data formulae tells the trials only
             left = f"{self.formula.partition('~')[0]} ~ 1"
             return Design(left, columns_of(left, frame)).response
@@ -215,6 +215,15 @@ def _frame(data: Any) -> Any:
     import pandas as pd
 
     return data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
+
+
+def _with_labels(data: Any) -> Any:
+    """A frame with booleans and the like as labels, as :func:`columns_of` has them."""
+    frame = _frame(data).copy(deep=False)
+    for name in frame.columns:
+        if frame[name].dtype.kind not in "fiu" and not frame[name].isna().any():
+            frame[name] = [str(v) for v in frame[name]]
+    return frame
 
 
 def _sparse(part: Any) -> list[NDArray[Any]]:

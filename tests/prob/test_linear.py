@@ -180,3 +180,9 @@ def test_a_fit_on_another_frame():
     np.testing.assert_allclose(
         found, np.linalg.lstsq(x, few["normal"], rcond=None)[0][1:], atol=0.02
     )
+
+
+def test_booleans_are_labels_in_new_data_too():
+    frame = FRAME.assign(yes=FRAME["yes"] == 1)
+    design = Design("normal ~ yes", columns_of("normal ~ yes", frame))
+    np.testing.assert_array_equal(design.arrays(frame)[0][:, 0], FRAME["yes"])
