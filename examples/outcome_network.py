@@ -22,8 +22,8 @@ from aeframe.causal import AIPW, Bootstrap, GFormula, Network
 def simulated(n: int, seed: int = 0) -> pd.DataFrame:
     """Four causes of treatment and outcome, of which three matter."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, 4))
-    risk = np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2]
+    x = rng.uniform(-2, 2, (n, 4))
+    risk = np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] / 2
     treated = rng.random(n) < 1 / (1 + np.exp(-risk))
     outcome = 2.0 * treated + 3.0 * risk + rng.normal(size=n)
     columns = {f"x{k}": x[:, k] for k in range(4)}
@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few rows, one epoch")
     quick = parser.parse_args().quick
-    data = simulated(200 if quick else 8000)
+    data = simulated(200 if quick else 4000)
     outcome = network(nn.mean_squared_error, 1 if quick else 20)
     propensity = network(nn.binary_cross_entropy, 1 if quick else 10)
     folds = 2 if quick else 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence, Set
 from typing import Any
 
 from aeframe.causal.estimate.problem import ATE, AverageEffect, Problem
@@ -15,7 +15,7 @@ def estimate(
     data: Any,
     treatment: str,
     outcome: str,
-    adjust: Collection[str] = (),
+    adjust: Sequence[str] | Set[str] = (),
     method: Method = AIPW(),  # noqa: B008 (immutable)
     estimand: AverageEffect = ATE(),  # noqa: B008
 ) -> Estimate:
@@ -56,4 +56,5 @@ def estimate(
         raise ArgumentError(
             "not a method of estimation", expected="method=ae.causal.AIPW()", got=repr(method)
         )
-    return method.run(Problem(data, treatment, outcome, adjust, estimand))
+    columns = sorted(adjust) if isinstance(adjust, Set) else adjust
+    return method.run(Problem(data, treatment, outcome, columns, estimand))

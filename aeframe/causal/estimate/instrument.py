@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,10 +127,10 @@ def _solve(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.
     return np.asarray(np.linalg.lstsq(left, right, rcond=None)[0])
 
 
-def _matrix(problem: Problem, names: Collection[str]) -> NDArray[np.float64]:
+def _matrix(problem: Problem, names: Sequence[str]) -> NDArray[np.float64]:
     """A column of ones, and the columns of a frame, labels as indicators."""
     ones = np.ones((len(problem), 1))
     if not names:
         return ones
-    formula = main_terms(problem.outcome, [*names])
+    formula = main_terms(problem.outcome, names)
     return np.hstack([ones, Design(formula, columns_of(formula, problem.data)).arrays()[0]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,7 +100,7 @@ class Problem:
     data: Any
     treatment: str
     outcome: str
-    adjust: Collection[str] = ()
+    adjust: Sequence[str] = ()
     estimand: AverageEffect = ATE()
 
     def __post_init__(self) -> None:
@@ -112,8 +112,7 @@ class Problem:
         if not isinstance(self.estimand, AverageEffect):
             raise ArgumentError("not an estimand", expected="ATE()", got=repr(self.estimand))
         frame = pd.DataFrame(self.data).reset_index(drop=True)
-        in_order = sorted(adjust) if isinstance(adjust, Set) else adjust
-        object.__setattr__(self, "adjust", tuple(in_order))
+        object.__setattr__(self, "adjust", tuple(adjust))
         names = (self.treatment, self.outcome, *self.adjust)
         require_columns(frame, names)
         for name in names:
@@ -131,7 +130,6 @@ class Problem:
                     got=str(frame[role].dtype),
                     fix=f'data["{role}"] = (data["{role}"] == "yes").astype(float)',
                 )
-            frame[role] = frame[role].astype("float64")
         object.__setattr__(self, "data", frame)
 
     def __len__(self) -> int:
@@ -149,7 +147,8 @@ class Problem:
 
     def do(self, value: float) -> Any:
         """The frame with the treatment at ``value`` in each row."""
-        return self.data.assign(**{self.treatment: value})
+        column = self.data[self.treatment]
+        return self.data.assign(**{self.treatment: column.dtype.type(value)})
 
     def rows(self, places: NDArray[Any]) -> Problem:
         """The same problem on some rows."""

@@ -44,7 +44,8 @@ class Placebo(Refuter):
         """The mean effect of the placebos."""
         problem, found = estimate.problem, []
         for rng in _streams(self.seed, self.repeats):
-            data = problem.data.assign(**{problem.treatment: rng.permutation(problem.a)})
+            mixed = problem.data[problem.treatment].to_numpy()[rng.permutation(len(problem))]
+            data = problem.data.assign(**{problem.treatment: mixed})
             found.append(estimate.method.point(replace(problem, data=data)))
         mean = float(np.mean(found))
         words = (

@@ -56,7 +56,9 @@ def _part(method: Resampled, problem: Problem, seeds: NDArray[Any]) -> list[Any]
     statistic = method.statistic(problem)
     found = []
     for seed in map(int, seeds):
-        places = stream("rows", seed).integers(0, len(problem), len(problem))
+        rng, places = stream("rows", seed), np.array([], dtype="int64")
+        while len(np.unique(problem.a[places])) < 2:  # there must be something to compare
+            places = rng.integers(0, len(problem), len(problem))
         found.append(statistic(problem.rows(places), seed))
     return found
 

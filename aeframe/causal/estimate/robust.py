@@ -24,7 +24,8 @@ class AIPW(Method):
     The effect is the mean of the efficient influence function, by an outcome model μ and a
     propensity e; it is consistent if either is right. Both are fitted on other rows than those
     they are used on, so that they may be as flexible as a network (Chernozhukov et al. 2018,
-    "Double/debiased machine learning"). ``se`` is that of the influence function. Draws are those
+    "Double/debiased machine learning"). ``se`` is that of the influence function, or of the
+    draws if the outcome model is Bayesian. Draws are those
     of the one-step posterior: of μ from its posterior where it has one, corrected by e, and of the
     data by the Bayesian bootstrap (Yiu, Fong, Holmes and Rousseau 2023, "Semiparametric posterior
     corrections", arXiv 2306.06059). The propensity is that expected (Breunig, Liu and Yu 2022,
@@ -94,16 +95,10 @@ class AIPW(Method):
         influence = ((parts[1] - parts[0]).mean(axis=0) - s * (high - low)) / s.mean()
         weights = bayesian_bootstrap(self.draws, len(problem), self.seed)
         draws = (weights * (parts[1] - parts[0])).sum(axis=1) / (weights @ s)
-        return Estimate(
-            problem,
-            self,
-            high - low,
-            float(influence.std(ddof=1) / np.sqrt(len(problem))),
-            draws,
-            "one-step posterior draws",
-            (low, high),
-            checks,
-        )
+        bayesian = self.learners[0].bayesian
+        se = draws.std(ddof=1) if bayesian else influence.std(ddof=1) / np.sqrt(len(problem))
+        source = "one-step posterior draws" if bayesian else "influence function"
+        return Estimate(problem, self, high - low, float(se), draws, source, (low, high), checks)
 
     def _fitted(self, problem: Problem) -> tuple[list[NDArray[Any]], Vector]:
         """Draws of the mean outcome untreated and treated, and the propensity, of each row."""

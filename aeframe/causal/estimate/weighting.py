@@ -18,8 +18,8 @@ from aeframe.infer.diagnosis import Check
 # a treatment this improbable does not happen; weights are cut off there, and where there are more
 # such rows than MOST nothing makes up for that
 CERTAIN, MOST = 1e-6, 0.1
-# weights above 1 / FAR are large; rows are few when weights leave less than this part of them
-FAR, FEW = 0.02, 0.1
+# stabilized weights above LARGE are so; rows are few when weights leave less than this part of them
+LARGE, FEW = 20.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,8 @@ def balance(problem: Problem, propensity: Vector, trim: float) -> Vector:
     """h(e) / P(own treatment), of mean 1 in each group; 0 where trimmed, (rows,)."""
     e = np.clip(propensity, CERTAIN, 1.0 - CERTAIN)
     a, tilt = problem.a, problem.estimand.tilt(e)
-    weights = np.where(a == 1.0, tilt / e, tilt / (1.0 - e)) * (
-        room(problem.estimand, propensity) >= trim
-    )
+    weights = np.where(a == 1.0, tilt / e, tilt / (1.0 - e))
+    weights *= room(problem.estimand, propensity) >= trim
     for group in (a == 1.0, a == 0.0):
         total = weights[group].sum()
         if total == 0.0:
@@ -143,7 +142,7 @@ def overlap(problem: Problem, propensity: Vector, trim: float) -> tuple[Check, .
         When the treatment is certain for many of the rows that are not trimmed.
     """
     rooms = room(problem.estimand, propensity)
-    rooms = rooms[rooms >= trim]
+    e, rooms = np.clip(propensity, CERTAIN, 1.0 - CERTAIN)[rooms >= trim], rooms[rooms >= trim]
     certain = rooms < 2.0 * CERTAIN
     if certain.mean() > MOST:
         raise DataError(
@@ -158,14 +157,17 @@ def overlap(problem: Problem, propensity: Vector, trim: float) -> tuple[Check, .
     shares = [
         weights[a == v].sum() ** 2 / (weights[a == v] ** 2).sum() / (a == v).sum() for v in (0, 1)
     ]
-    share, out = float(min(shares)), float((rooms < FAR).mean())
+    # the larger of both stabilized weights, the one that a row does not have among them
+    p, h = a.mean(), problem.estimand.tilt(e)
+    largest = h / h.mean() * np.maximum(p / e, (1.0 - p) / (1.0 - e))
+    share, out = float(min(shares)), float((largest > LARGE).mean())
     checks = (
         Check(
             "propensity",
             out,
             out < FEW / 2,
-            f"{out:.0%} of the rows hardly ever have the other treatment (weights above "
-            f"{1 / FAR:g})",
+            f"{out:.0%} of the rows hardly ever have one of the treatments (stabilized weights "
+            f"above {LARGE:g})",
             "Trim them (trim=0.05), or ask for the effect on those who overlap.",
         ),
         Check(

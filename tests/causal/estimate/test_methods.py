@@ -111,6 +111,18 @@ def test_posterior_of_a_linear_model():
     assert found.source == "posterior draws"
 
 
+def test_labels_booleans_and_rare_treatments():
+    data = table().assign(g=lambda d: pd.Categorical(d.x.map({0: "low", 1: "high"})))
+    exact = by_stratum(data, data.groupby("x").size())
+    outcome, few = Regressor(LinearRegression(), "y ~ a * g"), Bootstrap(5)
+    told = data.assign(a=data.a == 1)
+    for method in (GFormula(outcome, bootstrap=few), IPW(bootstrap=few)):
+        found = estimate(told, "a", "y", {"g"}, method)
+        np.testing.assert_allclose(found.effect, exact, rtol=1e-4)
+    rare = data.assign(a=(data.index < 2) * 1)  # many replicates would have no treated row
+    assert np.isfinite(estimate(rare, "a", "y", method=IPW(bootstrap=Bootstrap(50))).draws).all()
+
+
 class Threshold(ae.Model):
     """A Model of one's own: its arguments are columns."""
 
