@@ -14,9 +14,10 @@ from typing import Any
 import aeframe as ae
 import numpy as np
 import pandas as pd
+from sklearn.linear_model import LinearRegression
 
 from aeframe import nn
-from aeframe.causal import AIPW, Bootstrap, GFormula, Network
+from aeframe.causal import AIPW, Bootstrap, GFormula, Network, logistic
 
 
 def simulated(n: int, seed: int = 0) -> pd.DataFrame:
@@ -45,11 +46,11 @@ def main() -> None:
     data = simulated(200 if quick else 4000)
     outcome = network(nn.mean_squared_error, 1 if quick else 20)
     propensity = network(nn.binary_cross_entropy, 1 if quick else 10)
-    folds = 2 if quick else 5
+    folds, bootstrap = (2, Bootstrap(2)) if quick else (5, Bootstrap(10))
     methods = {
-        "linear": GFormula(),
-        "linear, doubly robust": AIPW(folds=folds),
-        "network": GFormula(outcome, bootstrap=Bootstrap(2 if quick else 10)),
+        "linear": GFormula(LinearRegression(), bootstrap=bootstrap),
+        "linear, doubly robust": AIPW(LinearRegression(), logistic(), folds=folds),
+        "network": GFormula(outcome, bootstrap=bootstrap),
         "network, doubly robust": AIPW(outcome, propensity, folds=folds),
     }
     causes = [c for c in data if c.startswith("x")]

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from aeframe.causal.estimate.learners import Bayes, Learner, as_learner
+from aeframe.causal.estimate.bayes import Bayes
+from aeframe.causal.estimate.learner import Learner
+from aeframe.causal.estimate.learners import as_learner
 from aeframe.causal.estimate.problem import Problem, Vector
 from aeframe.causal.estimate.resample import Bootstrap, Statistic, bayesian_bootstrap
 from aeframe.causal.estimate.result import Estimate, Method

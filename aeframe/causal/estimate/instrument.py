@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aeframe.causal.estimate.learners import main_terms
+from aeframe.causal.estimate.learner import main_terms
 from aeframe.causal.estimate.problem import Problem, Vector, require_columns
 from aeframe.causal.estimate.resample import linear_draws
 from aeframe.causal.estimate.result import Estimate, Method

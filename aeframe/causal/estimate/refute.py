@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aeframe.causal.estimate.learners import is_binary
+from aeframe.causal.estimate.learner import is_binary
 from aeframe.causal.estimate.resample import stream
 from aeframe.causal.estimate.result import Estimate
 from aeframe.core.errors import ArgumentError

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeframe.causal.estimate.learners import Bayes, Fit, Learner, as_learner
+from aeframe.causal.estimate.bayes import Bayes
+from aeframe.causal.estimate.learner import Fit, Learner
+from aeframe.causal.estimate.learners import as_learner
 from aeframe.causal.estimate.problem import Problem, Vector
 from aeframe.causal.estimate.resample import bayesian_bootstrap, stream
 from aeframe.causal.estimate.result import Estimate, Method

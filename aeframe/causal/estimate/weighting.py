@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from aeframe.causal.estimate.learners import Learner, as_learner, logistic
+from aeframe.causal.estimate.learner import Learner
+from aeframe.causal.estimate.learners import as_learner
 from aeframe.causal.estimate.problem import AverageEffect, Problem, Vector
+from aeframe.causal.estimate.regressor import logistic
 from aeframe.causal.estimate.resample import Bootstrap, Statistic
 from aeframe.causal.estimate.result import Estimate, Method
 from aeframe.core.errors import ArgumentError, DataError
