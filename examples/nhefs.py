@@ -37,7 +37,7 @@ def main() -> None:
         "standardization": (ae.causal.GFormula(outcome, draws=draws), CONFOUNDERS),
         "weighting": (ae.causal.IPW(propensity, bootstrap=bootstrap), CONFOUNDERS),
         "doubly robust": (
-            ae.causal.AIPW(outcome, propensity, folds=2 if quick else 5, draws=draws),
+            ae.causal.AIPW(outcome, propensity, folds=1 if quick else 5, draws=draws),
             CONFOUNDERS,
         ),
     }

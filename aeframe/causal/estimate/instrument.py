@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from aeframe.causal.estimate.learner import main_terms
 from aeframe.causal.estimate.problem import Problem, Vector, require_columns
 from aeframe.causal.estimate.resample import linear_draws
-from aeframe.causal.estimate.result import Estimate, Method
+from aeframe.causal.estimate.result import Estimate, Method, shuffled
 from aeframe.core.errors import ArgumentError, DataError
 from aeframe.infer.diagnosis import Check
 from aeframe.prob.design import Design, columns_of
@@ -56,6 +56,10 @@ class TwoStageLeastSquares(Method):
                 got=repr(self.instruments),
             )
         object.__setattr__(self, "instruments", tuple(self.instruments))
+
+    def placebo(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """The outcome in random order: without the treatment no instrument would move it."""
+        return shuffled(problem, problem.outcome, rng)
 
     def run(self, problem: Problem) -> Estimate:
         """Fit both stages.

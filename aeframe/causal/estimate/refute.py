@@ -26,7 +26,7 @@ class Refuter(Structure):
 
 @dataclass(frozen=True)
 class Placebo(Refuter):
-    """The treatment in random order: its effect must be 0.
+    """The treatment in random order (for instruments, the outcome): the effect must be 0.
 
     It is refuted when the mean of the placebos' effects is further from 0 than two standard
     errors of the estimate.
@@ -44,12 +44,10 @@ class Placebo(Refuter):
         """The mean effect of the placebos."""
         problem, found = estimate.problem, []
         for rng in _streams(self.seed, self.repeats):
-            mixed = problem.data[problem.treatment].to_numpy()[rng.permutation(len(problem))]
-            data = problem.data.assign(**{problem.treatment: mixed})
-            found.append(estimate.method.point(replace(problem, data=data)))
+            found.append(estimate.method.point(estimate.method.placebo(problem, rng)))
         mean = float(np.mean(found))
         words = (
-            f"a treatment in random order has an effect of {mean:.3g} "
+            f"with a column in random order the effect is {mean:.3g} "
             f"(the real one {estimate.effect:.3g} ± {estimate.se:.2g})"
         )
         fix = "The method finds effects where there are none."

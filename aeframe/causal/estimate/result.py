@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,10 @@ class Method(Structure):
     def point(self, problem: Problem) -> float:
         """The effect alone, where that is cheaper than the estimate."""
         return self.run(problem).effect
+
+    def placebo(self, problem: Problem, rng: np.random.Generator) -> Problem:
+        """The problem without an effect: the treatment in random order."""
+        return shuffled(problem, problem.treatment, rng)
 
     def plus(self, name: str) -> Method:
         """The method with one more column in its models; that column is in ``adjust`` too."""
@@ -121,3 +125,9 @@ class Estimate:
         from aeframe.causal.estimate.refute import refute
 
         return refute(self, refuters)
+
+
+def shuffled(problem: Problem, name: str, rng: np.random.Generator) -> Problem:
+    """The problem with one column in random order."""
+    mixed = problem.data[name].to_numpy()[rng.permutation(len(problem))]
+    return replace(problem, data=problem.data.assign(**{name: mixed}))

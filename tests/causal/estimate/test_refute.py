@@ -13,6 +13,7 @@ from aeframe.causal import (
     Placebo,
     RandomCommonCause,
     Subset,
+    TwoStageLeastSquares,
     e_value,
     estimate,
 )
@@ -36,6 +37,14 @@ def test_a_sound_estimate_stands():
         *("placebo", "random common cause", "subset", "E-value")
     ]
     assert abs(refutation["placebo"].value) < abs(found.effect) / 5
+
+
+def test_an_estimate_by_instruments_stands():
+    rng = np.random.default_rng(0)
+    z, u, e = rng.normal(size=(3, 500))
+    frame = pd.DataFrame({"z": z, "a": z + u, "y": 2 * (z + u) - 3 * u + e})
+    found = estimate(frame, "a", "y", method=TwoStageLeastSquares(["z"]))
+    assert found.refute().good
 
 
 @dataclass(frozen=True)
