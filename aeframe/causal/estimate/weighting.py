@@ -20,7 +20,7 @@ from aeframe.infer.diagnosis import Check
 # a treatment this improbable does not happen; weights are cut off there, and where there are more
 # such rows than MOST nothing makes up for that
 CERTAIN, MOST = 1e-6, 0.1
-# stabilized weights above LARGE are so; rows are few when weights leave less than this part of them
+# stabilized weights above LARGE are so; effective rows are few below this part of them
 LARGE, FEW = 20.0, 0.1
 
 
@@ -135,8 +135,8 @@ def balance(problem: Problem, propensity: Vector, trim: float) -> Vector:
 def overlap(problem: Problem, propensity: Vector, trim: float) -> tuple[Check, ...]:
     """Positivity: how far out propensities are, and how many rows the weights leave.
 
-    The second is Kish's effective sample size (Σw)² / Σw², in the group where it is the smaller
-    share. Warns where a check fails.
+    The second is Kish's effective sample size (Σw)² / Σw², of the group where it is smaller; it
+    should not be far below the size of the smaller group. Warns where a check fails.
 
     Raises
     ------
@@ -156,13 +156,12 @@ def overlap(problem: Problem, propensity: Vector, trim: float) -> tuple[Check, .
             "confounder",
         )
     weights, a = balance(problem, propensity, trim), problem.a
-    shares = [
-        weights[a == v].sum() ** 2 / (weights[a == v] ** 2).sum() / (a == v).sum() for v in (0, 1)
-    ]
+    groups = [weights[a == v] for v in (0.0, 1.0)]
+    rows = min(float(w.sum() ** 2 / (w**2).sum()) for w in groups)
     # the larger of both stabilized weights, the one that a row does not have among them
     p, h = a.mean(), problem.estimand.tilt(e)
     largest = h / h.mean() * np.maximum(p / e, (1.0 - p) / (1.0 - e))
-    share, out = float(min(shares)), float((largest > LARGE).mean())
+    out = float((largest > LARGE).mean())
     checks = (
         Check(
             "propensity",
@@ -174,9 +173,9 @@ def overlap(problem: Problem, propensity: Vector, trim: float) -> tuple[Check, .
         ),
         Check(
             "effective rows",
-            share,
-            share > FEW,
-            f"the weights leave {share:.0%} of the rows of a group",
+            rows,
+            rows > FEW * min(map(len, groups)),
+            f"the weights leave {rows:.0f} effective rows in a group",
             "A few rows decide the estimate: trim (trim=0.05), or rely on an outcome model.",
         ),
     )
