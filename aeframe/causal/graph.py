@@ -241,10 +241,10 @@ class CausalGraph:
     def expanded(self) -> nx.DiGraph:
         """The directed graph in which each bidirected edge is a hidden cause of its ends.
 
-        Its node for ``a ↔ b`` is the frozenset of both.
+        Its node for ``a ↔ b`` is the pair of both.
         """
         graph = nx.DiGraph(self.directed)
-        graph.add_edges_from((frozenset(e), v) for e in self.bidirected.edges for v in e)
+        graph.add_edges_from((e, v) for e in self.bidirected.edges for v in e)
         return graph
 
     def separated(self, x: Names, y: Names, given: Names = ()) -> bool:
