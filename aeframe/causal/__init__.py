@@ -9,6 +9,7 @@ from aeframe.causal.adjustment import (
 )
 from aeframe.causal.estimand import Estimand, P
 from aeframe.causal.graph import CausalGraph, Independence
+from aeframe.causal.id_star import Event, identify_counterfactual, observational
 from aeframe.causal.identify import Hedge, identify
 from aeframe.causal.intervene import Intervene, intervene
 from aeframe.causal.picture import plot
@@ -16,6 +17,7 @@ from aeframe.causal.picture import plot
 __all__ = [
     "CausalGraph",
     "Estimand",
+    "Event",
     "Hedge",
     "Independence",
     "Instrument",
@@ -24,8 +26,10 @@ __all__ = [
     "backdoor_sets",
     "frontdoor_sets",
     "identify",
+    "identify_counterfactual",
     "instruments",
     "intervene",
+    "observational",
     "optimal_adjustment_set",
     "plot",
 ]

@@ -241,6 +241,46 @@ class At(Estimand):
         return at(self.body.rebuilt(change), dict(self.values))
 
 
+@dataclass(frozen=True)
+class Renamed(Estimand):
+    """``body`` with other names for some of its variables, so that two values of one can meet."""
+
+    body: Estimand
+    names: tuple[tuple[str, str], ...]
+
+    @property
+    def free(self) -> frozenset[str]:
+        """Those of the body under their new names."""
+        new = dict(self.names)
+        return frozenset(new.get(v, v) for v in self.body.free)
+
+    def show(self, names: Shown, style: Style) -> str:
+        """The body, its variables shown as the new ones are."""
+        return self.body.show({**names, **{old: names[new] for old, new in self.names}}, style)
+
+    def rebuilt(self, change: Callable[[Probability], Estimand]) -> Estimand:
+        """The rebuilt body under the same names."""
+        return renamed(self.body.rebuilt(change), dict(self.names))
+
+
+@dataclass(frozen=True)
+class Zero(Estimand):
+    """The probability of what cannot happen."""
+
+    @property
+    def free(self) -> frozenset[str]:
+        """None."""
+        return frozenset()
+
+    def show(self, names: Shown, style: Style) -> str:
+        """0."""
+        return "0"
+
+    def rebuilt(self, change: Callable[[Probability], Estimand]) -> Estimand:
+        """Itself."""
+        return self
+
+
 ONE = Product(())
 
 
@@ -343,3 +383,9 @@ def at(body: Estimand, values: Mapping[str, Any]) -> Estimand:
     """
     fixed = tuple((v, values[v]) for v in sorted(body.free & set(values)))
     return At(body, fixed) if fixed else body
+
+
+def renamed(body: Estimand, names: Mapping[str, str]) -> Estimand:
+    """``body`` with new names for its free variables, old → new."""
+    changed = tuple((v, names[v]) for v in sorted(body.free & set(names)) if names[v] != v)
+    return Renamed(body, changed) if changed else body

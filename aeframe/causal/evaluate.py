@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aeframe.causal.estimand import At, Estimand, Probability, Product, Quotient, Sum
+from aeframe.causal.estimand import (
+    At,
+    Estimand,
+    Probability,
+    Product,
+    Quotient,
+    Renamed,
+    Sum,
+    Zero,
+)
 from aeframe.core.errors import ArgumentError, DataError, UnknownNameError, nearest
 from aeframe.distributions import DiscreteUniform
 from aeframe.infer import Enumeration
@@ -84,6 +93,10 @@ def _value(estimand: Estimand, source: Source) -> DataArray:
                         expected=", ".join(map(str, inner[name].values)),
                     )
             return inner.sel(dict(values), drop=True)
+        case Renamed(body, names):
+            return _value(body, source).rename(dict(names))
+        case Zero():
+            return DataArray(0.0)
     raise ArgumentError("no estimand", got=repr(estimand))
 
 

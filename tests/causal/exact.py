@@ -49,6 +49,57 @@ class Discrete:
         return [frozenset(drawn.pop() for _ in range(n)) for n in sizes]
 
 
+class Functional:
+    """A random graph, and a random function of parents and noise for each of its variables.
+
+    All noise is enumerated, so that what would have been is known for each unit.
+    """
+
+    def __init__(self, seed, size=4, directed=0.6, bidirected=0.3):
+        made = Discrete(seed, size, directed, bidirected)
+        self.graph, self.names, self.rng = made.graph, made.names, made.rng
+        self.choose = made.choose
+        noise = {**{h: 2 for h in made.hidden}, **{f"noise {v}": 4 for v in self.names}}
+        self.units = dict(
+            zip(noise, np.indices(tuple(noise.values())).reshape(len(noise), -1), strict=True)
+        )
+        self.weights = np.ones(1)
+        for size_ in noise.values():
+            self.weights = np.outer(self.weights, self.rng.dirichlet(np.full(size_, 4.0))).ravel()
+        self.functions = {}
+        for v in self.names:
+            causes = [a for a, b in self.graph.directed.edges if b == v]
+            causes += [h for h in made.hidden if v in h]
+            shape = [noise.get(c, 2) for c in causes]
+            table = self.rng.integers(0, 2, (4, *shape))
+            table[0], table[1] = 0, 1  # nothing is impossible
+            self.functions[v] = (f"noise {v}", *causes), table
+
+    def world(self, do):
+        """The value of each variable for each unit, under ``do``."""
+        values = dict(self.units)
+        for v in self.names:
+            causes, table = self.functions[v]
+            natural = table[tuple(values[c] for c in causes)]
+            values[v] = np.full_like(natural, do[v]) if v in do else natural
+        return values
+
+    def probability(self, events):
+        """Of a conjunction of events."""
+        holds = np.ones(len(self.weights), dtype=bool)
+        for event in events:
+            holds &= self.world(dict(event.world))[event.variable] == event.value
+        return float(self.weights[holds].sum())
+
+    def joint(self, do=()):
+        """``P(v | do(x))`` for all values, where those set are drawn at random."""
+        found = np.zeros((2,) * len(self.names))
+        for values in np.ndindex(*(2,) * len(do)):
+            world = self.world(dict(zip(do, values, strict=True)))
+            np.add.at(found, tuple(world[v] for v in self.names), self.weights / 2 ** len(do))
+        return xr.DataArray(found, dims=self.names, coords={v: [0, 1] for v in self.names})
+
+
 class Linear:
     """A random linear Gaussian model on the graph of ``Discrete``."""
 
