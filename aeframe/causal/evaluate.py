@@ -71,16 +71,10 @@ def _value(estimand: Estimand, source: Source) -> DataArray:
             joint = source.joint((*of, *given), do)
             return joint / joint.sum([v for v in joint.dims if v not in (*given, *do)])
         case Product(factors):
-            found = DataArray(1.0)
-            for value in (_value(f, source) for f in factors):
-                # 0 times what is not defined is 0: it has no weight
-                found = (found * value).where((found != 0) & (value != 0), 0.0)
-            return found
+            return _times([_value(f, source) for f in factors])
         case Sum(over, body):
-            summed = _value(body, source)
-            here = [v for v in over if v in summed.dims]
-            sizes = (source.joint((v,), ()).size for v in over if v not in here)
-            return summed.sum(here, skipna=False) * math.prod(sizes)
+            factors = body.factors if isinstance(body, Product) else (body,)
+            return _summed(over, [_value(f, source) for f in factors], source)
         case Quotient(top, bottom):
             return _value(top, source) / _value(bottom, source)
         case At(body, values):
@@ -100,6 +94,37 @@ def _value(estimand: Estimand, source: Source) -> DataArray:
     raise ArgumentError("no estimand", got=repr(estimand))
 
 
+def _times(factors: Sequence[DataArray]) -> DataArray:
+    """The product, where 0 times what is not defined is 0: it has no weight."""
+    from xarray import DataArray
+
+    found = DataArray(1.0)
+    for value in factors:
+        found = (found * value).where((found != 0) & (value != 0), 0.0)
+    return found
+
+
+def _summed(over: Sequence[str], factors: list[DataArray], source: Source) -> DataArray:
+    """The sum of a product, by variable elimination: the smallest table first."""
+    from xarray import DataArray
+
+    left = set(over)
+
+    def scope(name: str) -> set[Any]:
+        return set().union(*(f.dims for f in factors if name in f.dims))
+
+    while left:
+        name = min(sorted(left), key=lambda v: len(scope(v)))
+        left.remove(name)
+        touched = [f for f in factors if name in f.dims]
+        factors = [f for f in factors if name not in f.dims]
+        if touched:
+            factors.append(_times(touched).sum(name, skipna=False))
+        else:
+            factors.append(DataArray(float(source.joint((name,), ()).size)))
+    return _times(factors)
+
+
 def _as_source(source: Any, weights: str | None) -> Source:
     from xarray import DataArray
 
@@ -111,8 +136,10 @@ def _as_source(source: Any, weights: str | None) -> Source:
             expected="a DataFrame, a dict of columns, a DataArray or a Model",
             got=type(source).__name__,
         )
-    columns = {str(name): np.asarray(source[name]) for name in source.keys()}  # noqa: SIM118
-    return Table(columns, weights)
+    names = list(source.keys())
+    if names and all(isinstance(name, tuple) for name in names):
+        return Studies({k: _as_source(source[k], weights) for k in names})
+    return Table({str(name): np.asarray(source[name]) for name in names}, weights)
 
 
 @dataclass(frozen=True)
@@ -186,6 +213,24 @@ def tabulate(columns: Mapping[str, NDArray[Any]], weights: NDArray[Any]) -> Data
 
 
 @dataclass(frozen=True)
+class Studies:
+    """Data of several studies, by the variables that each one randomized."""
+
+    sources: Mapping[tuple[str, ...], Source]
+
+    def joint(self, names: Sequence[str], do: Sequence[str]) -> DataArray:
+        """What the study that randomized ``do`` says, each of its values with equal weight."""
+        found = {tuple(sorted(k)): v for k, v in self.sources.items()}.get(tuple(do))
+        if found is None:
+            raise ArgumentError(
+                f"there is no study that randomized {', '.join(do) or 'nothing'}",
+                expected=f"{tuple(do)}: a table",
+                got=", ".join(map(str, self.sources)),
+            )
+        return found.joint((*names, *do), ())
+
+
+@dataclass(frozen=True)
 class Experiments:
     """The exact distribution of a Model's sites, as it is and in experiments.
 
@@ -208,7 +253,7 @@ class Experiments:
         Given variables that are drawn at random, all others have the distribution of the
         experiment that sets them: one run has it for all their values at once.
         """
-        columns = {(): _columns(model, data)}
+        columns: dict[tuple[str, ...], dict[str, NDArray[Any]]] = {(): _columns(model, data)}
         for do in settings:
             if do not in columns:
                 drawn = {name: _any_value(name, columns[()]) for name in do}

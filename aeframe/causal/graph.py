@@ -264,6 +264,26 @@ class CausalGraph:
                 )
         return bool(nx.is_d_separator(self.expanded, *sets))
 
+    def relevant(self, of: Names, given: Names) -> frozenset[str]:
+        """The smallest part of ``given`` without which nothing is lost in predicting ``of``.
+
+        Given it, ``of`` is independent of the rest of ``given``.
+
+        >>> sorted(CausalGraph(["AB", "BC"]).relevant("C", given=["A", "B"]))
+        ['B']
+        """
+        targets, known = self.check(of), self.check(given)
+        kept = self._causes_of_all(targets | known)
+        moral = nx.moral_graph(self.expanded.subgraph(kept))
+        unknown = moral.subgraph(kept - known)
+        near = {u for v in targets for u in nx.node_connected_component(unknown, v)}
+        return known & set(nx.node_boundary(moral, near))
+
+    def _causes_of_all(self, of: frozenset[str]) -> set[Any]:
+        """The ancestors of variables in the expanded graph, with themselves."""
+        causes = self.ancestors(of)
+        return {*causes, *(h for v in causes for h in self.expanded.predecessors(v))}
+
     def independencies(self) -> tuple[Independence, ...]:
         """What the graph says of data: for each pair without an edge, one minimal separating set.
 

@@ -129,3 +129,32 @@ def test_wrong_questions():
         identify(graph, (), do="X")
     with pytest.raises(ArgumentError, match="a Model or a CausalGraph"):
         identify({"X": "Y"}, "Y", do="X")
+
+
+def test_surrogate_experiments():
+    """What randomizing Z, a cause of X, says of X (Bareinboim and Pearl 2012)."""
+    graph = CausalGraph(["ZX", "XY"], bidirected=["ZX", "ZY"])
+    with pytest.raises(NotIdentifiableError):
+        identify(graph, "Y", "X")
+    assert str(identify(graph, "Y", "X", experiments=["X"])) == "P(Y | do(X))"
+    found = identify(graph, "Y", "X", experiments=["Z"])
+    assert str(found) == "Σ_{Z} P(Y | do(Z), X) P(Z)"
+    with pytest.raises(ArgumentError, match="no study that randomized Z"):
+        found.evaluate({(): {v: np.array([0, 1]) for v in "XYZ"}})
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, st.integers(1, 2), st.integers(0, 1), st.integers(1, 2))
+def test_experiments_of_others_against_enumeration(seed, treatments, conditions, randomized):
+    model = Discrete(seed, size=5, bidirected=0.4)
+    y, x, z = model.choose(1, treatments, conditions)
+    (study,) = model.choose(randomized)
+    try:
+        estimand = identify(model.graph, y, x, z, experiments=[study])
+    except NotIdentifiableError:
+        with pytest.raises(NotIdentifiableError):  # more data never identify less
+            identify(model.graph, y, x, z)
+        return
+    data = {(): model.joint(), tuple(study): model.joint(study)}
+    found, truth = estimand.evaluate(data), model.effect(y, x, z)
+    np.testing.assert_allclose((found - truth).values, 0.0, atol=1e-9)
