@@ -181,6 +181,7 @@ def tabulate(columns: Mapping[str, NDArray[Any]], weights: NDArray[Any]) -> Data
     DataError
         When a column has missing values or too many different ones, or the weights are none.
     """
+    from pandas import isna
     from xarray import DataArray
 
     shares = np.asarray(weights, dtype=float)
@@ -195,7 +196,7 @@ def tabulate(columns: Mapping[str, NDArray[Any]], weights: NDArray[Any]) -> Data
                 expected=str(shares.shape),
                 got=str(column.shape),
             )
-        if column.dtype.kind == "f" and np.isnan(column).any():
+        if isna(column).any():
             raise DataError("the column has missing values", path=name, fix="drop these rows")
         values[name], code = np.unique(column, return_inverse=True)
         codes.append(code)
@@ -258,30 +259,41 @@ class Experiments:
             if do not in columns:
                 drawn = {name: _any_value(name, columns[()]) for name in do}
                 columns[do] = _columns(model.intervene(drawn), data)
-        names = columns[()].keys() - {""}
-        values = {v: np.unique(np.concatenate([c[v] for c in columns.values()])) for v in names}
+        single = [name for name, v in columns[()].items() if name and v.ndim == 1]
+        values = {v: np.unique(np.concatenate([c[v] for c in columns.values()])) for v in single}
         return Experiments(columns, values)
 
     def joint(self, names: Sequence[str], do: Sequence[str]) -> DataArray:
         """The joint of sites in one experiment."""
-        for name in (*names, *do):
-            _require_known(name, list(self.values))
         columns = self.columns[tuple(do)]
+        for name in (*names, *do):
+            _require_single(name, columns)
         chosen = {name: columns[name] for name in (*names, *do)}
         found = tabulate(chosen, columns[""])
         return found.reindex({name: self.values[name] for name in chosen}, fill_value=0.0)
 
 
 def _columns(model: Model, data: Sequence[Any]) -> dict[str, NDArray[Any]]:
-    """Site of one entry → its value in each assignment, and the probabilities under ""."""
+    """Site → its value in each assignment, and the probabilities of these under ""."""
     found = Enumeration().run(model, data)
-    single = {name: v for name, v in found.assignments.items() if v.ndim == 1}
-    return {**single, "": found.probabilities}
+    return {**found.assignments, "": found.probabilities}
+
+
+def _require_single(name: str, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse a site of many entries."""
+    _require_known(name, [v for v in columns if v])
+    if columns[name].ndim > 1:
+        raise ArgumentError(
+            f"the site {name!r} has many entries",
+            path=name,
+            expected="a Model of one unit, whose sites have one value each",
+            got=f"the shape {columns[name].shape[1:]}",
+        )
 
 
 def _any_value(name: str, columns: Mapping[str, NDArray[Any]]) -> DiscreteUniform:
     """A draw from the values of a site."""
-    _require_known(name, list(columns))
+    _require_single(name, columns)
     values = np.unique(columns[name])
     low, high = int(values[0]), int(values[-1])
     if not np.array_equal(values, np.arange(low, high + 1)):

@@ -206,31 +206,39 @@ class Router:
 
     def __init__(self, places: Places) -> None:
         self.places = places
+        self.names = list(places)
+        self.centres = np.array(list(places.values())).reshape(-1, 2)
+        self.halves = np.array([_half(v) for v in places]).reshape(-1, 2)
         self.drawn: list[NDArray[np.float64]] = []
 
     def bend(self, a: str, b: str, bends: tuple[float, ...]) -> float:
-        """The first bend that has room, or the one that has most."""
+        """The first bend that has room and is apart, or has room, or has most."""
         curves = {bend: _curve(self.places[a], self.places[b], bend) for bend in bends}
-        room = {bend: self._room(a, b, curve) for bend, curve in curves.items()}
-        wide = [bend for bend in bends if room[bend] > ROOM]
-        apart = [bend for bend in wide if self._is_apart(curves[bend])]
-        chosen = next(iter([*apart, *wide]), max(bends, key=lambda bend: room[bend]))
+        chosen, best = bends[0], -np.inf
+        for bend, curve in curves.items():
+            room = min(self._room(a, b, curve), ROOM) + ROOM * self._is_apart(curve)
+            if room > best:
+                chosen, best = bend, room
+            if best >= 2 * ROOM:
+                break
         self.drawn.append(curves[chosen])
         return chosen
 
     def _is_apart(self, curve: NDArray[np.float64]) -> bool:
         """Whether the middle of a curve is not on another one."""
-        middle = curve[POINTS // 2]
-        return all(np.hypot(*(other - middle).T).min() > APART for other in self.drawn)
+        if not self.drawn:
+            return True
+        gaps = np.concatenate(self.drawn) - curve[POINTS // 2]
+        return bool(np.hypot(*gaps.T).min() > APART)
 
     def _room(self, a: str, b: str, curve: NDArray[np.float64]) -> float:
         """How near a curve comes to the frames of others; below 0, its share in one."""
-        gaps = [
-            np.hypot(*np.maximum(abs(curve - place) - _half(v), 0).T)
-            for v, place in self.places.items()
-            if v not in (a, b)
-        ]
-        return min((gap.min() - (gap == 0).mean() for gap in gaps), default=np.inf)
+        others = np.array([v not in (a, b) for v in self.names])
+        if not others.any():
+            return np.inf
+        off = abs(curve - self.centres[others, None]) - self.halves[others, None]
+        gaps = np.hypot(*np.maximum(off, 0).transpose(2, 0, 1))  # (variables, points)
+        return float((gaps.min(axis=1) - (gaps == 0).mean(axis=1)).min())
 
 
 def _half(name: str) -> tuple[float, float]:

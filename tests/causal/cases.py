@@ -44,3 +44,9 @@ def binary(name):
         shape = (2,) * len(rule["parents"])
         tables[variable] = (rule["parents"], np.array(list(rule["p1"].values())).reshape(shape))
     return Binary(tables)
+
+
+def counts(name):
+    """The table of a case as columns."""
+    (rows,) = CASES[name]["mechanism"].values()
+    return {key: np.array([r[key] for r in rows]) for key in rows[0]}

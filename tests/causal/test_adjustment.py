@@ -20,7 +20,7 @@ from aeframe.causal import (
 )
 from aeframe.causal.estimand import product, total
 from aeframe.core.errors import ArgumentError, NotIdentifiableError, UnknownNameError
-from tests.causal.cases import CASES, graph_of
+from tests.causal.cases import CASES, counts, graph_of
 from tests.causal.exact import Discrete, Linear, subsets
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -41,12 +41,6 @@ def test_known_minimal_adjustment_sets(name):
     x, y = ends(name)
     found = backdoor_sets(graph_of(name), y, x)
     assert set(found) == sets(CASES[name]["answer"]) and len(found) == len(set(found))
-
-
-def counts(name):
-    """The table of a case as columns."""
-    (rows,) = CASES[name]["mechanism"].values()
-    return {key: np.array([r[key] for r in rows]) for key in rows[0]}
 
 
 def test_kidney_stones():

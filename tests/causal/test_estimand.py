@@ -126,6 +126,18 @@ def test_experiments_on_a_model():
     np.testing.assert_allclose(backward.sel(court=1), [0.6, 0.6], atol=1e-12)
 
 
+def test_a_model_of_many_units_is_refused():
+    class Two(ae.Model):
+        def __call__(self):
+            x = self.sample("x", ae.Bernoulli(0.5), shape=2)
+            self.sample("y", ae.Bernoulli(at.switch(x[0], 0.2, 0.8)))
+
+    with ae.Backend("jax"):
+        for question in (P("x"), P("y", do="x")):
+            with pytest.raises(ArgumentError, match="many entries"):
+                question.evaluate(Two())
+
+
 def test_what_never_happens_is_nan():
     table = pd.DataFrame({"x": [0, 0, 1], "z": [0, 1, 0], "y": [0, 1, 1]})
     found = total("z", product(P("y", ["x", "z"]), P("z"))).evaluate(table)
@@ -145,6 +157,8 @@ def test_wrong_uses():
         P("y").evaluate([1, 2])
     with pytest.raises(DataError, match="missing"):
         P("y").evaluate({"y": np.array([0.0, np.nan])})
+    with pytest.raises(DataError, match="missing"):
+        P("y").evaluate(pd.DataFrame({"y": ["a", None]}))
     with pytest.raises(DataError, match="combinations"):
         P(list("abc")).evaluate({k: np.arange(300) for k in "abc"})
     with pytest.raises(DataError, match="never have"):

@@ -11,6 +11,7 @@ from aeframe.causal import CausalGraph, Event, identify_counterfactual, observat
 from aeframe.causal.estimand import Zero
 from aeframe.causal.evaluate import Joint, _value
 from aeframe.core.errors import ArgumentError, NotIdentifiableError, UnknownNameError
+from tests.causal.cases import counts, graph_of
 from tests.causal.exact import Functional
 
 
@@ -68,6 +69,16 @@ def test_the_effect_on_the_treated():
     assert str(experiment) == "P(Y=1 | do(X=0))"
     with pytest.raises(NotIdentifiableError, match="a hedge"):
         observational(experiment, bow)
+
+
+def test_the_treated_of_a_table():
+    """Patients who got A, had they got B: their recovery is that of B, by their sizes of stone."""
+    graph, table = graph_of("kidney_stones"), counts("kidney_stones")
+    would = Event("recovered", 1, {"treatment": "B"})
+    found = identify_counterfactual(graph, [would], [Event("treatment", "A")])
+    answer = observational(found, graph).evaluate(table, weights="n")
+    expected = (87 * 234 / 270 + 263 * 55 / 80) / 350
+    np.testing.assert_allclose(answer, expected, rtol=1e-12)
 
 
 def test_what_is_and_would_have_been_are_one_where_nothing_differs():
