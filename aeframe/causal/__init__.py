@@ -3,6 +3,13 @@
 Interventions are passes that set sites of a Model and leave the Model itself as it is.
 """
 
+from aeframe.causal.adjustment import (
+    Instrument,
+    backdoor_sets,
+    frontdoor_sets,
+    instruments,
+    optimal_adjustment_set,
+)
 from aeframe.causal.estimand import Estimand, P
 from aeframe.causal.estimate import (
     AIPW,
@@ -33,8 +40,10 @@ from aeframe.causal.estimate import (
     tests_of,
 )
 from aeframe.causal.graph import CausalGraph, Independence
+from aeframe.causal.id_star import Event, identify_counterfactual, observational
 from aeframe.causal.identify import Hedge, identify
 from aeframe.causal.intervene import Intervene, intervene
+from aeframe.causal.picture import plot
 
 __all__ = [
     "AIPW",
@@ -48,10 +57,12 @@ __all__ = [
     "EValue",
     "Estimand",
     "Estimate",
+    "Event",
     "GFormula",
     "Hedge",
     "Independence",
     "IndependenceTests",
+    "Instrument",
     "Intervene",
     "Learner",
     "Method",
@@ -65,10 +76,17 @@ __all__ = [
     "Regressor",
     "Subset",
     "TwoStageLeastSquares",
+    "backdoor_sets",
     "e_value",
     "estimate",
+    "frontdoor_sets",
     "identify",
+    "identify_counterfactual",
+    "instruments",
     "intervene",
     "logistic",
+    "observational",
+    "optimal_adjustment_set",
+    "plot",
     "tests_of",
 ]

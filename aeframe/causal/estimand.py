@@ -16,7 +16,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from aeframe.causal.graph import Names, as_names
@@ -67,8 +66,9 @@ class Estimand(ABC):
         ----------
         source
             A table (DataFrame, or dict of columns) with one row for each unit; a joint
-            distribution (DataArray with the variables as dims); or a Model whose sites have
-            finitely many values, on which probabilities under ``do`` are experiments.
+            distribution (DataArray with the variables as dims); a dict of such, from what a study
+            randomized, ``()`` or ``("z",)``, to its data; or a Model whose sites have finitely
+            many values, on which probabilities under ``do`` are experiments.
         data
             What the Model takes.
         weights
@@ -241,6 +241,46 @@ class At(Estimand):
         return at(self.body.rebuilt(change), dict(self.values))
 
 
+@dataclass(frozen=True)
+class Renamed(Estimand):
+    """``body`` with other names for some of its variables, so that two values of one can meet."""
+
+    body: Estimand
+    names: tuple[tuple[str, str], ...]
+
+    @property
+    def free(self) -> frozenset[str]:
+        """Those of the body under their new names."""
+        new = dict(self.names)
+        return frozenset(new.get(v, v) for v in self.body.free)
+
+    def show(self, names: Shown, style: Style) -> str:
+        """The body, its variables shown as the new ones are."""
+        return self.body.show({**names, **{old: names[new] for old, new in self.names}}, style)
+
+    def rebuilt(self, change: Callable[[Probability], Estimand]) -> Estimand:
+        """The rebuilt body under the same names."""
+        return renamed(self.body.rebuilt(change), dict(self.names))
+
+
+@dataclass(frozen=True)
+class Zero(Estimand):
+    """The probability of what cannot happen."""
+
+    @property
+    def free(self) -> frozenset[str]:
+        """None."""
+        return frozenset()
+
+    def show(self, names: Shown, style: Style) -> str:
+        """0."""
+        return "0"
+
+    def rebuilt(self, change: Callable[[Probability], Estimand]) -> Estimand:
+        """Itself."""
+        return self
+
+
 ONE = Product(())
 
 
@@ -273,6 +313,8 @@ def total(over: Names, body: Estimand) -> Estimand:
     names = tuple(sorted(set(as_names(over))))
     if isinstance(body, Sum) and not set(names) & set(body.over):
         return total((*names, *body.over), body.body)
+    if isinstance(body, Probability) and set(names) <= set(body.of):
+        return P(set(body.of) - set(names), body.given, body.do)
     factors = list(body.factors) if isinstance(body, Product) else [body]
     left = list(names)
     while found := next(((v, f) for v in left if (f := _summed(v, factors)) is not None), None):
@@ -290,7 +332,12 @@ def _summed(name: str, factors: list[Estimand]) -> list[Estimand] | None:
     with_name = [f for f in factors if name in f.free]
     if not all(isinstance(f, Probability) for f in with_name) or not with_name:
         return None
-    joint = reduce(lambda f, g: f and (_chain(f, g) or _chain(g, f)), with_name)
+    joint, *others = with_name
+    for other in others:
+        merged = _chain(joint, other) or _chain(other, joint)
+        if merged is None:
+            return None
+        joint = merged
     if not isinstance(joint, Probability) or name not in joint.of:
         return None
     rest = P(set(joint.of) - {name}, joint.given, joint.do)
@@ -343,3 +390,9 @@ def at(body: Estimand, values: Mapping[str, Any]) -> Estimand:
     """
     fixed = tuple((v, values[v]) for v in sorted(body.free & set(values)))
     return At(body, fixed) if fixed else body
+
+
+def renamed(body: Estimand, names: Mapping[str, str]) -> Estimand:
+    """``body`` with new names for its free variables, old → new."""
+    changed = tuple((v, names[v]) for v in sorted(body.free & set(names)) if names[v] != v)
+    return Renamed(body, changed) if changed else body

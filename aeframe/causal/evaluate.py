@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aeframe.causal.estimand import At, Estimand, Probability, Product, Quotient, Sum
+from aeframe.causal.estimand import (
+    At,
+    Estimand,
+    Probability,
+    Product,
+    Quotient,
+    Renamed,
+    Sum,
+    Zero,
+)
 from aeframe.core.errors import ArgumentError, DataError, UnknownNameError, nearest
 from aeframe.distributions import DiscreteUniform
 from aeframe.infer import Enumeration
@@ -62,16 +71,10 @@ def _value(estimand: Estimand, source: Source) -> DataArray:
             joint = source.joint((*of, *given), do)
             return joint / joint.sum([v for v in joint.dims if v not in (*given, *do)])
         case Product(factors):
-            found = DataArray(1.0)
-            for value in (_value(f, source) for f in factors):
-                # 0 times what is not defined is 0: it has no weight
-                found = (found * value).where((found != 0) & (value != 0), 0.0)
-            return found
+            return _times([_value(f, source) for f in factors])
         case Sum(over, body):
-            summed = _value(body, source)
-            here = [v for v in over if v in summed.dims]
-            sizes = (source.joint((v,), ()).size for v in over if v not in here)
-            return summed.sum(here, skipna=False) * math.prod(sizes)
+            factors = body.factors if isinstance(body, Product) else (body,)
+            return _summed(over, [_value(f, source) for f in factors], source)
         case Quotient(top, bottom):
             return _value(top, source) / _value(bottom, source)
         case At(body, values):
@@ -84,7 +87,42 @@ def _value(estimand: Estimand, source: Source) -> DataArray:
                         expected=", ".join(map(str, inner[name].values)),
                     )
             return inner.sel(dict(values), drop=True)
+        case Renamed(body, names):
+            return _value(body, source).rename(dict(names))
+        case Zero():
+            return DataArray(0.0)
     raise ArgumentError("no estimand", got=repr(estimand))
+
+
+def _times(factors: Sequence[DataArray]) -> DataArray:
+    """The product, where 0 times what is not defined is 0: it has no weight."""
+    from xarray import DataArray
+
+    found = DataArray(1.0)
+    for value in factors:
+        found = (found * value).where((found != 0) & (value != 0), 0.0)
+    return found
+
+
+def _summed(over: Sequence[str], factors: list[DataArray], source: Source) -> DataArray:
+    """The sum of a product, by variable elimination: the smallest table first."""
+    from xarray import DataArray
+
+    left = set(over)
+
+    def scope(name: str) -> set[Any]:
+        return set().union(*(f.dims for f in factors if name in f.dims))
+
+    while left:
+        name = min(sorted(left), key=lambda v: len(scope(v)))
+        left.remove(name)
+        touched = [f for f in factors if name in f.dims]
+        factors = [f for f in factors if name not in f.dims]
+        if touched:
+            factors.append(_times(touched).sum(name, skipna=False))
+        else:
+            factors.append(DataArray(float(source.joint((name,), ()).size)))
+    return _times(factors)
 
 
 def _as_source(source: Any, weights: str | None) -> Source:
@@ -98,8 +136,10 @@ def _as_source(source: Any, weights: str | None) -> Source:
             expected="a DataFrame, a dict of columns, a DataArray or a Model",
             got=type(source).__name__,
         )
-    columns = {str(name): np.asarray(source[name]) for name in source.keys()}  # noqa: SIM118
-    return Table(columns, weights)
+    names = list(source.keys())
+    if names and all(isinstance(name, tuple) for name in names):
+        return Studies({k: _as_source(source[k], weights) for k in names})
+    return Table({str(name): np.asarray(source[name]) for name in names}, weights)
 
 
 @dataclass(frozen=True)
@@ -141,6 +181,7 @@ def tabulate(columns: Mapping[str, NDArray[Any]], weights: NDArray[Any]) -> Data
     DataError
         When a column has missing values or too many different ones, or the weights are none.
     """
+    from pandas import isna
     from xarray import DataArray
 
     shares = np.asarray(weights, dtype=float)
@@ -155,7 +196,7 @@ def tabulate(columns: Mapping[str, NDArray[Any]], weights: NDArray[Any]) -> Data
                 expected=str(shares.shape),
                 got=str(column.shape),
             )
-        if column.dtype.kind == "f" and np.isnan(column).any():
+        if isna(column).any():
             raise DataError("the column has missing values", path=name, fix="drop these rows")
         values[name], code = np.unique(column, return_inverse=True)
         codes.append(code)
@@ -170,6 +211,24 @@ def tabulate(columns: Mapping[str, NDArray[Any]], weights: NDArray[Any]) -> Data
     array = np.zeros(shape)
     np.add.at(array, tuple(codes), shares / shares.sum())
     return DataArray(array, coords=values, dims=list(values))
+
+
+@dataclass(frozen=True)
+class Studies:
+    """Data of several studies, by the variables that each one randomized."""
+
+    sources: Mapping[tuple[str, ...], Source]
+
+    def joint(self, names: Sequence[str], do: Sequence[str]) -> DataArray:
+        """What the study that randomized ``do`` says, each of its values with equal weight."""
+        found = {tuple(sorted(k)): v for k, v in self.sources.items()}.get(tuple(do))
+        if found is None:
+            raise ArgumentError(
+                f"there is no study that randomized {', '.join(do) or 'nothing'}",
+                expected=f"{tuple(do)}: a table",
+                got=", ".join(map(str, self.sources)),
+            )
+        return found.joint((*names, *do), ())
 
 
 @dataclass(frozen=True)
@@ -195,35 +254,46 @@ class Experiments:
         Given variables that are drawn at random, all others have the distribution of the
         experiment that sets them: one run has it for all their values at once.
         """
-        columns = {(): _columns(model, data)}
+        columns: dict[tuple[str, ...], dict[str, NDArray[Any]]] = {(): _columns(model, data)}
         for do in settings:
             if do not in columns:
                 drawn = {name: _any_value(name, columns[()]) for name in do}
                 columns[do] = _columns(model.intervene(drawn), data)
-        names = columns[()].keys() - {""}
-        values = {v: np.unique(np.concatenate([c[v] for c in columns.values()])) for v in names}
+        single = [name for name, v in columns[()].items() if name and v.ndim == 1]
+        values = {v: np.unique(np.concatenate([c[v] for c in columns.values()])) for v in single}
         return Experiments(columns, values)
 
     def joint(self, names: Sequence[str], do: Sequence[str]) -> DataArray:
         """The joint of sites in one experiment."""
-        for name in (*names, *do):
-            _require_known(name, list(self.values))
         columns = self.columns[tuple(do)]
+        for name in (*names, *do):
+            _require_single(name, columns)
         chosen = {name: columns[name] for name in (*names, *do)}
         found = tabulate(chosen, columns[""])
         return found.reindex({name: self.values[name] for name in chosen}, fill_value=0.0)
 
 
 def _columns(model: Model, data: Sequence[Any]) -> dict[str, NDArray[Any]]:
-    """Site of one entry → its value in each assignment, and the probabilities under ""."""
+    """Site → its value in each assignment, and the probabilities of these under ""."""
     found = Enumeration().run(model, data)
-    single = {name: v for name, v in found.assignments.items() if v.ndim == 1}
-    return {**single, "": found.probabilities}
+    return {**found.assignments, "": found.probabilities}
+
+
+def _require_single(name: str, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse a site of many entries."""
+    _require_known(name, [v for v in columns if v])
+    if columns[name].ndim > 1:
+        raise ArgumentError(
+            f"the site {name!r} has many entries",
+            path=name,
+            expected="a Model of one unit, whose sites have one value each",
+            got=f"the shape {columns[name].shape[1:]}",
+        )
 
 
 def _any_value(name: str, columns: Mapping[str, NDArray[Any]]) -> DiscreteUniform:
     """A draw from the values of a site."""
-    _require_known(name, list(columns))
+    _require_single(name, columns)
     values = np.unique(columns[name])
     low, high = int(values[0]), int(values[-1])
     if not np.array_equal(values, np.arange(low, high + 1)):

@@ -241,10 +241,10 @@ class CausalGraph:
     def expanded(self) -> nx.DiGraph:
         """The directed graph in which each bidirected edge is a hidden cause of its ends.
 
-        Its node for ``a ↔ b`` is the frozenset of both.
+        Its node for ``a ↔ b`` is the pair of both.
         """
         graph = nx.DiGraph(self.directed)
-        graph.add_edges_from((frozenset(e), v) for e in self.bidirected.edges for v in e)
+        graph.add_edges_from((e, v) for e in self.bidirected.edges for v in e)
         return graph
 
     def separated(self, x: Names, y: Names, given: Names = ()) -> bool:
@@ -263,6 +263,26 @@ class CausalGraph:
                     got=f"{', '.join(sorted(both))} in two of them",
                 )
         return bool(nx.is_d_separator(self.expanded, *sets))
+
+    def relevant(self, of: Names, given: Names) -> frozenset[str]:
+        """The smallest part of ``given`` without which nothing is lost in predicting ``of``.
+
+        Given it, ``of`` is independent of the rest of ``given``.
+
+        >>> sorted(CausalGraph(["AB", "BC"]).relevant("C", given=["A", "B"]))
+        ['B']
+        """
+        targets, known = self.check(of), self.check(given)
+        kept = self._causes_of_all(targets | known)
+        moral = nx.moral_graph(self.expanded.subgraph(kept))
+        unknown = moral.subgraph(kept - known)
+        near = {u for v in targets for u in nx.node_connected_component(unknown, v)}
+        return known & set(nx.node_boundary(moral, near))
+
+    def _causes_of_all(self, of: frozenset[str]) -> set[Any]:
+        """The ancestors of variables in the expanded graph, with themselves."""
+        causes = self.ancestors(of)
+        return {*causes, *(h for v in causes for h in self.expanded.predecessors(v))}
 
     def independencies(self) -> tuple[Independence, ...]:
         """What the graph says of data: for each pair without an edge, one minimal separating set.

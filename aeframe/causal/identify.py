@@ -7,6 +7,7 @@ distributions" (UAI 2006). Lines are numbered as there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -46,7 +47,11 @@ class _HedgeFoundError(Exception):
 
 
 def identify(
-    model: Model | CausalGraph, outcome: Names, do: Names = (), given: Names = ()
+    model: Model | CausalGraph,
+    outcome: Names,
+    do: Names = (),
+    given: Names = (),
+    experiments: Iterable[Names] = (),
 ) -> Estimand:
     """``P(outcome | do(do), given)`` as a function of the observational distribution.
 
@@ -55,6 +60,9 @@ def identify(
     model
         A graph, or a Model that takes no data; else pass ``CausalGraph.of(model, data)``.
         Hidden sites are named there too.
+    experiments
+        Sets of variables that other studies randomized, each of them at all values: what they
+        found may be used beside what was observed (gID: Lee, Correa and Bareinboim, UAI 2019).
 
     Returns
     -------
@@ -82,9 +90,9 @@ def identify(
             expected="an outcome at least",
             got=f"outcome {sorted(y)}, do {sorted(x)}, given {sorted(z)}",
         )
-    joint = P(graph.nodes)
+    studies = [graph.check(names) for names in ((), *experiments)]
     try:
-        found = _idc(y, x, z, joint, graph) if z else _id(y, x, joint, graph)
+        found = _idc(y, x, z, studies, graph)
     except _HedgeFoundError as failure:
         hedge = failure.hedge
         raise NotIdentifiableError(
@@ -100,17 +108,46 @@ def identify(
     return total(spare, product(P(spare), found)) if spare else found
 
 
-def _idc(y: Set, x: Set, z: Set, p: Estimand, graph: CausalGraph) -> Estimand:
+def _shorter(p: Probability, graph: CausalGraph) -> Estimand:
+    """A probability without the conditions that the graph says change nothing."""
+    return P(p.of, graph.without(p.do).relevant(p.of, p.given), p.do)
+
+
+def _idc(y: Set, x: Set, z: Set, studies: Sequence[Set], graph: CausalGraph) -> Estimand:
     """``P(y | do(x), z)``."""
     # line 1: an observation that says as much as an intervention is one (rule 2 of do-calculus)
     for v in sorted(z):
         rest = z - {v}
         cut = graph.without_incoming(x).without_outgoing({v})
         if cut.separated(y, {v}, x | rest):
-            return _idc(y, x | {v}, rest, p, graph)
+            return _idc(y, x | {v}, rest, studies, graph)
     # line 2
-    joint = _id(y | z, x, p, graph)
-    return quotient(joint, total(y, joint))
+    joint = _id_from_studies(y | z, x, studies, graph)
+    return quotient(joint, total(y, joint)) if z else joint
+
+
+def _id_from_studies(y: Set, x: Set, studies: Sequence[Set], graph: CausalGraph) -> Estimand:
+    """``P(y | do(x))``: each district's factor from the first study that has it."""
+    if len(studies) == 1:
+        return _id(y, x, P(graph.nodes), graph)
+    causes = graph.without(x).ancestors(y)
+    factors = [
+        _first(s, [z for z in studies if z.isdisjoint(s)], graph)
+        for s in graph.subgraph(causes).districts
+    ]
+    return total(causes - y, product(*factors))
+
+
+def _first(s: Set, studies: Sequence[Set], graph: CausalGraph) -> Estimand:
+    """``P(s | do(all others))`` by the first study that identifies it."""
+    failures = []
+    for z in studies:
+        rest = graph.without(z)
+        try:
+            return _id(s, Set(rest.nodes) - s, P(rest.nodes, do=z), rest)
+        except _HedgeFoundError as failure:
+            failures.append(failure)
+    raise failures[0]
 
 
 def _id(y: Set, x: Set, p: Estimand, graph: CausalGraph) -> Estimand:
@@ -153,16 +190,6 @@ def _factor(district: Set, p: Estimand, graph: CausalGraph) -> Estimand:
             later = graph.order[i + 1 :]
             factors.append(quotient(total(later, p), total((v, *later), p)))
     return product(*factors)
-
-
-def _shorter(p: Probability, graph: CausalGraph) -> Estimand:
-    """A probability without the conditions that the graph says change nothing."""
-    given = list(p.given)
-    for v in p.given:
-        rest = [u for u in given if u != v]
-        if graph.separated(p.of, v, rest):
-            given = rest
-    return P(p.of, given, p.do)
 
 
 def _forest(graph: CausalGraph, roots: Set, inner: CausalGraph) -> CausalGraph:

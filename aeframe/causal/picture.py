@@ -15,10 +15,22 @@ from aeframe.prob import Model
 
 Places = dict[str, NDArray[np.float64]]
 
-BENDS = (0.0, 0.2, -0.2, 0.35, -0.35, 0.5, -0.5)  # how far an edge may leave the straight line
-ARC_BENDS = (0.25, -0.25, 0.4, -0.4, 0.55, -0.55)
-GAP = 0.3  # how near an edge may come to a variable that is not its end
-SPACE = 1.6  # between variables of a layer, where 1 is between layers
+BENDS = (
+    0.0,
+    0.15,
+    -0.15,
+    0.3,
+    -0.3,
+    0.45,
+    -0.45,
+    0.6,
+    -0.6,
+)  # how far an edge may leave the straight line
+ARC_BENDS = (-0.25, 0.25, -0.4, 0.4, -0.55, 0.55)
+ROOM = 0.05  # that an edge keeps from frames
+APART = 0.2  # how far its middle is from other edges
+POINTS = 31  # of a curve
+SPACE = 1.8  # between variables of a layer, where 1 is between layers
 INK, CUT, SET = "#333333", "#b5b5b5", "#c8553d"
 FACES = {"observed": "#dddddd", "do": "#fbe3dc"}
 
@@ -79,13 +91,14 @@ def draw(
     boxes = {v: _box(ax, graph, v, places[v], any(b == v for _, b in cut)) for v in graph.nodes}
     styles = [(e, {"color": INK, "arrowstyle": "-|>"}) for e in graph.directed.edges]
     styles += [(e, {"color": CUT, "arrowstyle": "-|>", "linestyle": ":"}) for e in cut]
+    router = Router(places)
     for (a, b), style in styles:
-        _edge(ax, boxes, (a, b), _bend(places, a, b, BENDS), **style)
+        _edge(ax, boxes, (a, b), router.bend(a, b, BENDS), **style)
     for a, b in graph.bidirected.edges:
-        bend = _bend(places, a, b, ARC_BENDS)
+        bend = router.bend(a, b, ARC_BENDS)
         _edge(ax, boxes, (a, b), bend, color=INK, arrowstyle="<|-|>", linestyle=(0, (4, 3)))
     points = np.array(list(places.values())).reshape(-1, 2)
-    low, high = points.min(axis=0) - 0.8, points.max(axis=0) + 0.8
+    low, high = points.min(axis=0) - 0.6, points.max(axis=0) + 0.6
     ax.set_xlim(low[0], high[0])
     ax.set_ylim(low[1], high[1])
     ax.set_axis_off()
@@ -153,7 +166,7 @@ def _box(ax: Any, graph: CausalGraph, name: str, place: NDArray[np.float64], set
     shape = "square,pad=0.35" if kind in ("data", "deterministic") else "round,pad=0.4"
     return ax.text(
         *place,
-        textwrap.fill(name.replace("_", "_\u200b"), 14, break_long_words=False),
+        _wrapped(name),
         ha="center",
         va="center",
         fontsize=10,
@@ -188,20 +201,59 @@ def _edge(ax: Any, boxes: dict[str, Any], ends: tuple[str, str], bend: float, **
     )
 
 
-def _bend(places: Places, a: str, b: str, bends: tuple[float, ...]) -> float:
-    """The first bend with which an edge keeps off all other variables, or the one that is best."""
-    others = np.array([places[v] for v in places if v not in (a, b)]).reshape(-1, 2)
-    if not len(others):
-        return bends[0]
-    room = {}
-    for bend in bends:
-        gaps = others[:, None, :] - _curve(places[a], places[b], bend)[None]
-        room[bend] = float(np.hypot(gaps[..., 0] / SPACE, gaps[..., 1]).min())
-    return next((d for d in bends if room[d] > GAP), max(room, key=lambda d: room[d]))
+class Router:
+    """Chooses how edges bend: off the frames of variables, and apart from each other."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.names = list(places)
+        self.centres = np.array(list(places.values())).reshape(-1, 2)
+        self.halves = np.array([_half(v) for v in places]).reshape(-1, 2)
+        self.drawn: list[NDArray[np.float64]] = []
+
+    def bend(self, a: str, b: str, bends: tuple[float, ...]) -> float:
+        """The first bend that has room and is apart, or has room, or has most."""
+        curves = {bend: _curve(self.places[a], self.places[b], bend) for bend in bends}
+        chosen, best = bends[0], -np.inf
+        for bend, curve in curves.items():
+            room = min(self._room(a, b, curve), ROOM) + ROOM * self._is_apart(curve)
+            if room > best:
+                chosen, best = bend, room
+            if best >= 2 * ROOM:
+                break
+        self.drawn.append(curves[chosen])
+        return chosen
+
+    def _is_apart(self, curve: NDArray[np.float64]) -> bool:
+        """Whether the middle of a curve is not on another one."""
+        if not self.drawn:
+            return True
+        gaps = np.concatenate(self.drawn) - curve[POINTS // 2]
+        return bool(np.hypot(*gaps.T).min() > APART)
+
+    def _room(self, a: str, b: str, curve: NDArray[np.float64]) -> float:
+        """How near a curve comes to the frames of others; below 0, its share in one."""
+        others = np.array([v not in (a, b) for v in self.names])
+        if not others.any():
+            return np.inf
+        off = abs(curve - self.centres[others, None]) - self.halves[others, None]
+        gaps = np.hypot(*np.maximum(off, 0).transpose(2, 0, 1))  # (variables, points)
+        return float((gaps.min(axis=1) - (gaps == 0).mean(axis=1)).min())
+
+
+def _half(name: str) -> tuple[float, float]:
+    """Half the width and the height of a frame."""
+    lines = _wrapped(name).splitlines()
+    return 0.048 * max(map(len, lines)) + 0.08, 0.11 * len(lines) + 0.06
+
+
+def _wrapped(name: str) -> str:
+    """A long name on several lines."""
+    return "\n".join(textwrap.wrap(name.replace("_", "_ "), 14)).replace("_ ", "_")
 
 
 def _curve(start: NDArray[Any], stop: NDArray[Any], bend: float) -> NDArray[np.float64]:
     """Points of Matplotlib's ``arc3``: a quadratic Bézier curve."""
-    (x, y), t = stop - start, np.linspace(0, 1, 30)[:, None]
+    (x, y), t = stop - start, np.linspace(0, 1, POINTS)[:, None]
     middle = (start + stop) / 2 + bend * np.array([y, -x])
     return (1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * stop
