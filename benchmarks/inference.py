@@ -37,7 +37,7 @@ ELBO = {
     "numpyro/normal": "inference_numpyro",
     "numpyro/multivariate": "inference_numpyro",
 }
-STEPS = 10_000
+STEPS = 20_000
 """Steps of variational inference that are timed, above as many as a tenth of them take."""
 
 
