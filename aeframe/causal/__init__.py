@@ -1,7 +1,23 @@
-"""Interventions: passes that set sites of a Model and leave the Model itself as it is."""
+"""Interventions, and what follows from them: effects and counterfactuals of a Model."""
 
+from aeframe.causal.counterfactual import counterfactual
 from aeframe.causal.intervene import Intervene, intervene
+from aeframe.causal.noise import NOISES, Explicit, GumbelMax, InverseCDF, Noise, location_scale
 from aeframe.causal.outcomes import Outcomes
-from aeframe.causal.worlds import Worlds, worlds
+from aeframe.causal.query import worlds
+from aeframe.causal.worlds import Worlds
 
-__all__ = ["Intervene", "Outcomes", "Worlds", "intervene", "worlds"]
+__all__ = [
+    "NOISES",
+    "Explicit",
+    "GumbelMax",
+    "Intervene",
+    "InverseCDF",
+    "Noise",
+    "Outcomes",
+    "Worlds",
+    "counterfactual",
+    "intervene",
+    "location_scale",
+    "worlds",
+]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aeframe.core.errors import UnknownNameError, nearest
 from aeframe.infer import Posterior
 from aeframe.infer.layout import Layout
 from aeframe.prob.simulate import Draws
@@ -16,6 +17,10 @@ from aeframe.prob.sites import find_site
 
 if TYPE_CHECKING:
     from xarray import Dataset
+
+
+# name → exact mean and standard deviation
+Moments = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Outcomes:
         Of each draw, where these are all cases there are; ``None``: draws, all alike.
     posterior
         Of what is shared, where something was observed.
+    moments
+        Of the draws that these are exactly known of.
     """
 
     layout: Layout
@@ -44,6 +51,7 @@ class Outcomes:
     draws: Draws
     probabilities: NDArray[np.float64] | None = None
     posterior: Posterior | None = None
+    moments: Moments = field(default_factory=dict)
 
     @property
     def worlds(self) -> tuple[str, ...]:
@@ -56,14 +64,52 @@ class Outcomes:
         first = next(iter(self.places.values()))
         return tuple(k for k in first if all(p[k] in self.draws for p in self.places.values()))
 
+    def place(self, world: str, site: str) -> str:
+        """The name of the draws of a site in a world."""
+        if world not in self.places:
+            raise UnknownNameError(
+                f"there is no world {world!r}", path=world, fix=nearest(world, list(self.worlds))
+            )
+        return find_site(site, self.places[world], "look at")
+
     def __getitem__(self, key: tuple[str, str]) -> NDArray[Any]:
-        world, site = key
-        place = find_site(site, find_site(world, self.places, "look into"), "look at")
-        return self.draws[place]
+        return self.draws[self.place(*key)]
 
     def mean(self, world: str, site: str) -> NDArray[np.float64]:
         """The expectation of each entry."""
-        return np.asarray(np.average(self[world, site], axis=0, weights=self.probabilities))
+        place = self.place(world, site)
+        if place in self.moments:
+            return self.moments[place][0]
+        return np.asarray(np.average(self.draws[place], axis=0, weights=self.probabilities))
+
+    def sd(self, world: str, site: str) -> NDArray[np.float64]:
+        """The standard deviation of each entry."""
+        place = self.place(world, site)
+        if place in self.moments:
+            return self.moments[place][1]
+        values = self.draws[place]
+        if self.probabilities is None:
+            return np.asarray(values.std(axis=0, ddof=1))
+        away = (values - self.mean(world, site)) ** 2
+        return np.sqrt(np.average(away, axis=0, weights=self.probabilities))
+
+    def noise(self, site: str) -> NDArray[Any]:
+        """The draws of a site's noise: that of a counterfactual's two worlds, abducted.
+
+        Of a location-scale family it is standardized: (value − location) / scale.
+        """
+        return find_site(f"{site}.noise", self.draws, "look at")
+
+    def probability(self, *events: tuple[str, str, Any]) -> float:
+        """That all events hold, each a world, a site and its value.
+
+        Among the draws, or exactly where these are all cases.
+        """
+        holds = np.ones(len(next(iter(self.draws.values()))), dtype=bool)
+        for world, site, value in events:
+            same = self[world, site] == np.asarray(value)
+            holds &= same.reshape(len(same), -1).all(axis=1)
+        return float(np.average(holds, weights=self.probabilities))
 
     def dataset(self) -> Dataset:
         """Draws by world: an xarray Dataset with the dims ``world`` and ``draw``, and the plates'.

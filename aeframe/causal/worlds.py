@@ -24,17 +24,14 @@ from aesara.graph.basic import Apply, Variable
 from aesara.tensor.random.type import RandomType
 
 from aeframe.causal.intervene import Intervene
-from aeframe.causal.outcomes import Outcomes
 from aeframe.core.cells import RandomState
 from aeframe.core.errors import ArgumentError, NameTakenError
 from aeframe.core.graph import Graph, remake, replay, toposort
 from aeframe.core.module import lower
 from aeframe.core.trace import current_trace
-from aeframe.infer import Enumeration, Inference, Posterior
 from aeframe.infer.layout import layout
 from aeframe.prob import Model, ObserveOp, SiteOp, sites_of
-from aeframe.prob.simulate import Draws, simulate
-from aeframe.prob.sites import find_site, record
+from aeframe.prob.sites import record
 
 
 class Worlds(Model):
@@ -67,7 +64,7 @@ class Worlds(Model):
                 got=repr(worlds),
             )
         for changes in worlds.values():
-            if changes or not isinstance(changes, Mapping):
+            if not isinstance(changes, Mapping) or changes:  # {} is the world as it is
                 model.require_names(changes, "intervene on")
         self.model = model
         self.worlds = {name: Intervene(changes) for name, changes in worlds.items()}
@@ -98,9 +95,13 @@ class Worlds(Model):
             found = self._copied(world, made.outputs, base)
             self._places[world] = {k: _name(v) for k, v in zip(known, found, strict=True)}
             needed |= dict.fromkeys(found)
-        nodes = [n for n in sites_of(needed).values() if n in base.values() or self.has_copies]
-        for node in nodes:
-            record(node.outputs[0])
+        shared = {n: None for n in base.values()}
+        for node in sites_of(needed).values():
+            if self.has_copies or node in shared:
+                record(node.outputs[0])
+        if self.has_copies:
+            for site in self.derived([n for n in sites_of(needed).values() if n in shared]):
+                record(site)
 
     def _copied(
         self, world: str, outputs: Sequence[Variable], base: Mapping[str, Apply]
@@ -147,6 +148,10 @@ class Worlds(Model):
             )
         return copied.inputs[0], copied.op.kind, copied.inputs[1:]
 
+    def derived(self, base: Sequence[Apply]) -> Sequence[Variable]:
+        """Further sites, functions of those that are no copies."""
+        return ()
+
     def _on_streams(self, outputs: Sequence[Variable], prefix: str = "") -> list[Variable]:
         """Each draw on a stream named after its site; those that are on one stay as they are."""
         streams = set(self.streams.values())
@@ -183,117 +188,6 @@ class Worlds(Model):
         """The Model's cells by their own paths first: a first value depends on the path."""
         self.model.init(seed)
         return super().init(seed)
-
-
-def worlds(
-    source: Model | Posterior,
-    changes: Mapping[str, Mapping[str, Any]],
-    *data: Any,
-    given: Mapping[str, Any] | None = None,
-    inference: Inference | None = None,
-    n: int = 1000,
-    seed: int = 0,
-) -> Outcomes:
-    """Draws of all sites in several worlds.
-
-    Parameters
-    ----------
-    source
-        A Model; or a Posterior, for units to come: free sites that no change reaches come from
-        its draws, all others (what was observed too) are drawn anew.
-    changes
-        World → site → what it becomes.
-    data
-        The arguments of the Model; by default those of the fit.
-    given
-        What is known of a unit in the world without changes: sites that no world reaches, and
-        those that are changed. Of a Model, what it observes is known too. With a Posterior, which
-        one more unit does not update, all that decides them must be among its draws.
-    inference
-        How to find what is shared from what is known: by default chosen as by ``fit``. With
-        :class:`aeframe.Enumeration` the answer is exact: all assignments, with probabilities.
-    n, seed
-        Number of draws, and what decides them.
-
-    Raises
-    ------
-    ArgumentError
-        When what is known is a descendant of what is changed.
-
-    >>> from aeframe.distributions import Normal
-    >>> class Chain(Model):
-    ...     def __call__(self):
-    ...         x = self.sample("x", Normal(0, 1))
-    ...         self.sample("y", Normal(2 * x, 1))
-    >>> found = worlds(Chain(), {"control": {"x": 0}, "treated": {"x": 1}}, n=5)
-    >>> found.dataset()["y"].dims
-    ('world', 'draw')
-    >>> (found["treated", "y"] - found["control", "y"]).round(12)
-    array([2., 2., 2., 2., 2.])
-    """
-    fixed: Draws = {}
-    model = source
-    if isinstance(source, Posterior):
-        model, data, fixed = source.unobserved, data or source.data, source.draws(n, seed)
-    if not isinstance(model, Model):
-        raise ArgumentError("worlds are of a Model or a Posterior", got=repr(source))
-    twin = Worlds(model.observe(given) if given else model, changes)
-    if isinstance(source, Posterior):
-        _require_decided(twin.factual, data, fixed, given or {})
-        return outcomes(twin, data, fixed, n, seed)
-    return solve(twin, data, inference, n, seed)
-
-
-def solve(
-    twin: Worlds, data: Sequence[Any], inference: Inference | None, n: int, seed: int
-) -> Outcomes:
-    """The worlds given what is observed: all assignments, or draws of what is shared."""
-    if isinstance(inference, Enumeration):
-        posterior = twin.fit(*data, inference=inference)
-        sites = layout(twin, data)
-        found = posterior.assignments, posterior.probabilities
-        return Outcomes(sites, twin.places(*data), *found, posterior)
-    shared = layout(twin.factual, data)
-    if inference is None and not shared.observed:
-        return outcomes(twin, data, {}, n, seed)
-    if not shared.free:
-        return outcomes(twin, data, {}, n, seed)
-    posterior = twin.factual.fit(*data, inference=inference)
-    return outcomes(twin, data, posterior.draws(n, seed), n, seed, posterior)
-
-
-def outcomes(
-    twin: Worlds,
-    data: Sequence[Any],
-    fixed: Draws,
-    n: int,
-    seed: int,
-    posterior: Posterior | None = None,
-) -> Outcomes:
-    """``n`` draws of all worlds, those of the shared sites as in ``fixed``."""
-    sites = layout(twin, data)
-    own = {k: v for k, v in fixed.items() if k in sites.free}
-    drawn = simulate(twin, n, data, seed, own)
-    return Outcomes(sites, twin.places(*data), drawn, None, posterior)
-
-
-def _require_decided(
-    model: Model, data: Sequence[Any], fixed: Draws, given: Mapping[str, Any]
-) -> None:
-    """Refuse knowledge of a unit from which a posterior's draws cannot tell the rest."""
-    graph = lower(model, *data, method="expression")
-    nodes = sites_of(graph.outputs)
-    for name in given:
-        node = find_site(name, nodes, "condition on")
-        above = sites_of(node.inputs[:1])
-        free = [k for k, n in above.items() if n.op.kind == "random" and k not in fixed]
-        if free:
-            raise ArgumentError(
-                f"{name!r} says something of {', '.join(map(repr, free))}, which the posterior "
-                "has no draws of",
-                path=name,
-                fix="fit the model with this unit among its data, and use `counterfactual`",
-            )
 
 
 def _name(site: Variable) -> str:
