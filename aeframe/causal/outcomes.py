@@ -42,6 +42,8 @@ class Outcomes:
         Of each draw, where these are all cases there are; ``None``: draws, all alike.
     posterior
         Of what is shared, where something was observed.
+    groups
+        Which draw of a posterior each draw belongs to, where units were drawn for each.
     moments
         Of the draws that these are exactly known of.
     """
@@ -51,6 +53,7 @@ class Outcomes:
     draws: Draws
     probabilities: NDArray[np.float64] | None = None
     posterior: Posterior | None = None
+    groups: NDArray[np.int64] | None = None
     moments: Moments = field(default_factory=dict)
 
     @property

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from aesara.graph.basic import Apply
 from numpy.typing import NDArray
 
 from aeframe.causal.outcomes import Moments, Outcomes
 from aeframe.causal.worlds import Worlds
-from aeframe.core.errors import ArgumentError
+from aeframe.core.errors import ArgumentError, DataError
 from aeframe.distributions import Normal
 from aeframe.infer import (
     ConjugatePosterior,
@@ -32,6 +34,8 @@ from aeframe.prob.sites import find_site
 
 # entries of jointly normal sites up to which moments are found
 LARGEST = 200
+# the world without changes, where units are selected in it
+SEEN = "as seen"
 
 
 def worlds(
@@ -40,7 +44,9 @@ def worlds(
     *data: Any,
     given: Mapping[str, Any] | None = None,
     inference: Inference | None = None,
+    only: Sequence[str] = (),
     n: int = 1000,
+    units: int = 1,
     seed: int = 0,
 ) -> Outcomes:
     """Draws of all sites in several worlds.
@@ -56,15 +62,20 @@ def worlds(
         The arguments of the Model; by default those of the fit.
     given
         What is known of a unit in the world without changes: sites that no world reaches, and
-        those that are changed. Of a Model, what it observes is known too. With a Posterior, which
-        one more unit does not update, what decides them must be among its draws.
+        those that are changed. Of a Model, what it observes is known too. A Posterior is not
+        updated by one more unit: its draws must decide what is known, or this must be discrete;
+        then the units for which it holds are kept.
     inference
         How to find what is shared from what is known: by default exactly where the shared sites
         are discrete or conjugate, else by Gibbs or NUTS. With :class:`aeframe.Enumeration` the
         answer is exact: all cases, with probabilities; with :class:`aeframe.Exact` so are the
         means and standard deviations.
+    only
+        Sites that are asked for; by default all.
     n, seed
         Number of draws, and what decides them.
+    units
+        Number of units that are drawn for each draw of a Posterior.
 
     Raises
     ------
@@ -83,15 +94,64 @@ def worlds(
     array([2., 2., 2., 2., 2.])
     """
     if isinstance(source, Posterior):
-        data, model = data or source.data, source.unobserved
-        twin = Worlds(model.observe(given) if given else model, changes)
-        fixed = source.draws(n, seed)
-        require_decided(twin.factual, data, fixed, given or {})
-        return drawn(twin, data, n, seed, fixed)
+        return _of_units(source, changes, data or source.data, given or {}, only, n, units, seed)
     if not isinstance(source, Model):
         raise ArgumentError("worlds are of a Model or a Posterior", got=repr(source))
-    twin = Worlds(source.observe(given) if given else source, changes)
+    twin = Worlds(source.observe(given) if given else source, changes, only)
     return solve(twin, data, inference, n, seed)
+
+
+def _of_units(
+    posterior: Posterior,
+    changes: Mapping[str, Mapping[str, Any]],
+    data: Sequence[Any],
+    given: Mapping[str, Any],
+    only: Sequence[str],
+    n: int,
+    units: int,
+    seed: int,
+) -> Outcomes:
+    """The worlds of units to come, some for each draw of the posterior."""
+    model, draws = posterior.unobserved, posterior.draws(n, seed)
+    fixed = {k: np.repeat(v, units, axis=0) for k, v in draws.items()}
+    groups = np.repeat(np.arange(n), units)
+    nodes = sites_of(lowered(model, arguments(model, data).symbols()).outputs)
+    selected = [k for k in given if _undecided(find_site(k, nodes, "condition on"), fixed)]
+    held = {k: v for k, v in given.items() if k not in selected}
+    _require_discrete(selected, nodes)
+    worlds = {SEEN: {}, **changes} if selected else changes
+    twin = Worlds(model.observe(held) if held else model, worlds, (*only, *selected))
+    found = replace(drawn(twin, data, n * units, seed, fixed), groups=groups)
+    if not selected:
+        return found
+    kept = np.ones(n * units, dtype=bool)
+    for name in selected:
+        same = found[SEEN, name] == np.asarray(given[name])
+        kept &= same.reshape(len(same), -1).all(axis=1)
+    if not kept.any():
+        raise DataError(
+            "what is known holds for none of the units that were drawn",
+            got=dict(given),
+            fix="raise `units` or `n`",
+        )
+    return replace(found, draws={k: v[kept] for k, v in found.draws.items()}, groups=groups[kept])
+
+
+def _undecided(node: Apply, fixed: Draws) -> bool:
+    """Whether a site depends on draws that a posterior does not have."""
+    above = sites_of(node.inputs[:1])
+    return any(n.op.kind == "random" and k not in fixed for k, n in above.items())
+
+
+def _require_discrete(names: Sequence[str], nodes: Mapping[str, Apply]) -> None:
+    for name in names:
+        if not nodes[name].op.support.discrete:
+            raise ArgumentError(
+                f"a unit with this {name!r} is never drawn: it is continuous, and depends on what "
+                "the posterior has no draws of",
+                path=name,
+                fix="know what it depends on too, or pass the Model, which abducts it",
+            )
 
 
 def solve(
@@ -145,7 +205,7 @@ def drawn(
     own = {k: v for k, v in fixed.items() if k in sites.free}
     found = simulate(twin, n, data, seed, own)
     exact = moments(twin, data, posterior) if isinstance(posterior, ConjugatePosterior) else {}
-    return Outcomes(sites, twin.places(*data), found, None, posterior, exact)
+    return Outcomes(sites, twin.places(*data), found, None, posterior, moments=exact)
 
 
 def moments(twin: Worlds, data: Sequence[Any], posterior: ConjugatePosterior) -> Moments:
@@ -199,20 +259,3 @@ def _root(covariance: NDArray[Any]) -> NDArray[Any]:
     """A square root of a covariance, which may be singular."""
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.sqrt(np.maximum(values, 0.0))
-
-
-def require_decided(
-    model: Model, data: Sequence[Any], fixed: Draws, given: Mapping[str, Any]
-) -> None:
-    """Refuse knowledge of a unit from which a posterior's draws cannot tell the rest."""
-    nodes = sites_of(lowered(model, arguments(model, data).symbols()).outputs)
-    for name in given:
-        above = sites_of(find_site(name, nodes, "condition on").inputs[:1])
-        free = [k for k, node in above.items() if node.op.kind == "random" and k not in fixed]
-        if free:
-            raise ArgumentError(
-                f"{name!r} says something of {', '.join(map(repr, free))}, of which the "
-                "posterior has no draws",
-                path=name,
-                fix="know these too, or fit the model with this unit among its data",
-            )

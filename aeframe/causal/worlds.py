@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from aesara.graph.basic import Apply, Variable
@@ -28,10 +30,28 @@ from aeframe.core.cells import RandomState
 from aeframe.core.errors import ArgumentError, NameTakenError
 from aeframe.core.graph import Graph, remake, replay, toposort
 from aeframe.core.module import lower
+from aeframe.core.structure import Structure
 from aeframe.core.trace import current_trace
 from aeframe.infer.layout import layout
 from aeframe.prob import Model, ObserveOp, SiteOp, sites_of
-from aeframe.prob.sites import record
+from aeframe.prob.sites import find_site, record
+
+
+@dataclass(frozen=True)
+class AsIn(Structure):
+    """As a change: the value that the site has in another world, which comes before.
+
+    Attributes
+    ----------
+    world
+        Its name.
+    redrawn
+        Whether it is the value of another unit, drawn with noise of its own: one with the same
+        sites that nothing reaches.
+    """
+
+    world: str
+    redrawn: bool = False
 
 
 class Worlds(Model):
@@ -44,7 +64,9 @@ class Worlds(Model):
     model
         The Model that the worlds are of; its cells are shared.
     worlds
-        World → site → what it becomes, as for :meth:`aeframe.Model.intervene`.
+        World → site → what it becomes, as for :meth:`aeframe.Model.intervene`; or :class:`AsIn`.
+    only
+        Sites that are asked for; those that they do not depend on are left out. By default all.
 
     >>> from aeframe.distributions import Normal
     >>> class Chain(Model):
@@ -56,7 +78,12 @@ class Worlds(Model):
     ['x', 'y', 'treated.x', 'treated.y']
     """
 
-    def __init__(self, model: Model, worlds: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        worlds: Mapping[str, Mapping[str, Any]],
+        only: Sequence[str] = (),
+    ) -> None:
         if not isinstance(worlds, Mapping) or not worlds:
             raise ArgumentError(
                 "worlds are a dict of changes",
@@ -67,7 +94,15 @@ class Worlds(Model):
             if not isinstance(changes, Mapping) or changes:  # {} is the world as it is
                 model.require_names(changes, "intervene on")
         self.model = model
-        self.worlds = {name: Intervene(changes) for name, changes in worlds.items()}
+        self.worlds: dict[str, Intervene] = {}
+        self.links: dict[str, dict[str, AsIn]] = {}
+        for name, changes in worlds.items():
+            links = {k: v for k, v in changes.items() if isinstance(v, AsIn)}
+            for link in links.values():
+                find_site(link.world, self.worlds, "take a value from the world")
+            self.links[name] = links
+            self.worlds[name] = Intervene({k: v for k, v in changes.items() if k not in links})
+        self.only = tuple(only)
         self.streams: dict[str, RandomState] = {}
         self.has_copies = True
 
@@ -87,28 +122,62 @@ class Worlds(Model):
         trace.plates.update(self.model._plates)
         own = self._on_streams([n.outputs[0] for n in known.values()])
         base = {name: v.owner for name, v in zip(known, own, strict=True)}
-        self._places: dict[str, dict[str, str]] = {}
+        asked = [find_site(name, base, "ask for").op.name for name in self.only] or list(base)
+        made: dict[str, dict[str, Variable]] = {}
         needed = {v: None for v in own if isinstance(v.owner.op, ObserveOp)}
-        for world, change in self.worlds.items():
-            made, report = change(Graph((), tuple(own)))
-            trace.reports.append(report)
-            found = self._copied(world, made.outputs, base)
-            self._places[world] = {k: _name(v) for k, v in zip(known, found, strict=True)}
-            needed |= dict.fromkeys(found)
+        for world in self.worlds:
+            found = self._world(world, base, made)
+            made[world] = found
+            needed |= {found[k]: None for k in asked}
+        self._places = {w: {k: v.owner.op.name for k, v in f.items()} for w, f in made.items()}
         shared = {n: None for n in base.values()}
-        for node in sites_of(needed).values():
+        nodes = list(sites_of(needed).values())
+        for node in nodes:
             if self.has_copies or node in shared:
                 record(node.outputs[0])
         if self.has_copies:
-            for site in self.derived([n for n in sites_of(needed).values() if n in shared]):
+            for site in self.derived([n for n in nodes if n in shared]):
                 record(site)
 
-    def _copied(
-        self, world: str, outputs: Sequence[Variable], base: Mapping[str, Apply]
-    ) -> list[Variable]:
+    def _world(
+        self,
+        world: str,
+        base: Mapping[str, Apply],
+        made: dict[str, dict[str, Variable]],
+        redrawn: bool = False,
+    ) -> dict[str, Variable]:
         """The sites of a world: those that are not of ``base`` get a name with the world's."""
-        old = set(toposort([n.outputs[0] for n in base.values()]))
-        changed = self.worlds[world].changes
+        change = copy(self.worlds[world])
+        for site, link in self.links[world].items():
+            place = f"{link.world} redrawn" if link.redrawn else link.world
+            if place not in made:
+                made[place] = self._world(link.world, base, made, redrawn=True)
+            node = find_site(site, base, "intervene on")
+            taken = made[place][site]
+            if taken is not node.outputs[0]:
+                change.changes = {**change.changes, site: partial(_taken, taken, node.outputs[0])}
+        graph = Graph((), tuple(n.outputs[0] for n in base.values()))
+        done, report = change(graph)
+        trace = current_trace()
+        assert trace is not None
+        trace.reports.append(report)
+        known = [v for f in (*made.values(), _outputs(base)) for v in f.values()]
+        old, name = set(toposort(known)), f"{world} redrawn" if redrawn else world
+        outputs = self._on_streams(done.outputs, "do ")
+        if redrawn:
+            outputs = self._apart(outputs, old, name)
+        copies = self._renamed(outputs, old, base, name, change.changes)
+        return dict(zip(base, copies, strict=True))
+
+    def _renamed(
+        self,
+        outputs: Sequence[Variable],
+        old: set[Apply],
+        base: Mapping[str, Apply],
+        world: str,
+        changed: Mapping[str, Any],
+    ) -> list[Variable]:
+        """Sites that are not ``old`` as copies, coupled with those that they are copies of."""
 
         def transform(node: Apply, inputs: list[Variable]) -> list[Variable] | None:
             op = node.op
@@ -129,7 +198,22 @@ class Worlds(Model):
             site.name = name
             return [site]
 
-        return replay(self._on_streams(outputs, "do "), {}, transform)
+        return replay(outputs, {}, transform)
+
+    def _apart(self, outputs: Sequence[Variable], old: set[Apply], world: str) -> list[Variable]:
+        """Draws that are not ``old`` on streams of their own."""
+        names = {state: name for name, state in self.streams.items()}
+
+        def transform(node: Apply, inputs: list[Variable]) -> list[Variable] | None:
+            if node in old or not any(v in names for v in inputs):
+                return None
+            fresh = [
+                self.streams.setdefault(f"{world} {names[v]}", RandomState()) if v in names else v
+                for v in inputs
+            ]
+            return remake(node, fresh).outputs
+
+        return replay(outputs, {}, transform)
 
     def couple(self, natural: Apply, copied: Apply) -> tuple[Variable, str, Sequence[Variable]]:
         """Value, kind and support arguments of the copy of a drawn site: a draw of its own.
@@ -190,5 +274,10 @@ class Worlds(Model):
         return super().init(seed)
 
 
-def _name(site: Variable) -> str:
-    return site.owner.op.name
+def _taken(value: Variable, site: Variable, natural: Variable) -> Variable:
+    """A value from another world, in which the site itself is its natural value."""
+    return replay([value], {site: natural})[0]
+
+
+def _outputs(base: Mapping[str, Apply]) -> dict[str, Variable]:
+    return {name: node.outputs[0] for name, node in base.items()}
