@@ -159,12 +159,15 @@ def solve(
 ) -> Outcomes:
     """The worlds, given what the Model observes."""
     shared = layout(twin.factual, data)
-    if not shared.free or (inference is None and not shared.observed):
+    forward = inference is None and not shared.observed
+    if forward or not layout(twin, data).free:
         return drawn(twin, data, n, seed, {})
     if inference is None and _few(twin, data):
         inference = Enumeration()
     if isinstance(inference, Enumeration):
         return cases(twin, data, inference.run(twin, data))
+    if not isinstance(inference, Exact) and not shared.free:
+        return drawn(twin, data, n, seed, {})
     if inference is None:
         return _by_choice(twin, data, n, seed)
     posterior = inference.run(twin if isinstance(inference, Exact) else twin.factual, data)

@@ -34,6 +34,7 @@ from aeframe.core.structure import Structure
 from aeframe.core.trace import current_trace
 from aeframe.infer.layout import layout
 from aeframe.prob import Model, ObserveOp, SiteOp, sites_of
+from aeframe.prob.programs import arguments, lowered
 from aeframe.prob.sites import find_site, record
 
 
@@ -258,6 +259,21 @@ class Worlds(Model):
             return None if own == inputs else remake(node, own).outputs
 
         return replay(outputs, {}, transform)
+
+    def split(self, world: str, site: str, *data: Any) -> list[tuple[str, str]]:
+        """Drawn sites that decide ``site`` in ``world`` by two values, and the other's world."""
+        place = self.places(*data)[world][site]
+        graph = lowered(self, arguments(self, data).symbols())
+        above = sites_of(sites_of(graph.results)[place].inputs)
+        found = []
+        for other, names in self._places.items():
+            both = [k for k, v in names.items() if v in above and self._places[world][k] in above]
+            found += [
+                (k, other)
+                for k in both
+                if names[k] != self._places[world][k] and above[names[k]].op.kind == "random"
+            ]
+        return found
 
     def places(self, *data: Any) -> dict[str, dict[str, str]]:
         """World → site → the name under which this Model has it."""
