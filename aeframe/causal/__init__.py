@@ -1,5 +1,12 @@
 """Interventions, and what follows from them: effects and counterfactuals of a Model."""
 
+from aeframe.causal.causation import (
+    CausationBounds,
+    causation_bounds,
+    probability_of_necessity,
+    probability_of_necessity_and_sufficiency,
+    probability_of_sufficiency,
+)
 from aeframe.causal.counterfactual import counterfactual
 from aeframe.causal.effects import (
     Effect,
@@ -32,6 +39,7 @@ from aeframe.causal.worlds import AsIn, Worlds
 __all__ = [
     "NOISES",
     "AsIn",
+    "CausationBounds",
     "Effect",
     "Explicit",
     "GumbelMax",
@@ -50,6 +58,7 @@ __all__ = [
     "att",
     "atu",
     "cate",
+    "causation_bounds",
     "contrast",
     "controlled_direct_effect",
     "counterfactual",
@@ -60,5 +69,8 @@ __all__ = [
     "natural_direct_effect",
     "natural_indirect_effect",
     "policy_value",
+    "probability_of_necessity",
+    "probability_of_necessity_and_sufficiency",
+    "probability_of_sufficiency",
     "worlds",
 ]

@@ -17,7 +17,7 @@ from aesara.graph.basic import Apply, Variable
 
 from aeframe.causal.noise import Noise, coupled, noise_of
 from aeframe.causal.outcomes import Outcomes
-from aeframe.causal.query import cases, drawn, solve
+from aeframe.causal.query import cases, drawn, few_cases, solve
 from aeframe.causal.worlds import Worlds
 from aeframe.core.cells import RandomState
 from aeframe.core.errors import ArgumentError, DataError
@@ -143,6 +143,8 @@ def counterfactual(
         (computed if node.op.kind == "deterministic" else seen)[name] = value
     twin = Twin(source.observe(seen) if seen else source, {COUNTERFACTUAL: do}, noise)
     if not computed:
+        if inference is None and few_cases(twin, data):
+            inference = Enumeration()
         return solve(twin, data, inference, n, seed)
     return cases(twin, data, _where(twin, data, inference or Enumeration(), computed))
 

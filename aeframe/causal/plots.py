@@ -41,7 +41,7 @@ def _distributions(ax: Any, effect: Effect, worlds: list[str]) -> None:
         _bars(ax, samples, points)
     else:
         low, high = np.quantile(np.concatenate([v for v, _ in samples.values()]), [0.001, 0.999])
-        bins = np.linspace(low, high, 41)
+        bins = np.linspace(low, high, 31)
         for k, (world, (values, w)) in enumerate(samples.items()):
             shown = (values >= low) & (values <= high)
             ax.hist(
@@ -74,7 +74,7 @@ def _estimate(ax: Any, effect: Effect) -> None:
     low, high = effect.interval()
     draws = effect.draws
     if draws is not None and np.ptp(draws) > 0:
-        ax.hist(draws, 40, histtype="stepfilled", facecolor=("C2", 0.3), edgecolor="C2")
+        ax.hist(draws, 20, histtype="stepfilled", facecolor=("C2", 0.3), edgecolor="C2")
         ax.set_yticks([])
     else:
         ax.set_ylim(-1, 1)
@@ -91,5 +91,6 @@ def _estimate(ax: Any, effect: Effect) -> None:
     )
     if effect.control is not None:
         ax.axvline(0, color="0.7", lw=1, zorder=0)
+    ax.margins(x=0.15)
     ax.set_xlabel(f"{effect.name}: {effect.estimate:.4g}")
     ax.spines["left"].set_visible(False)

@@ -162,7 +162,7 @@ def solve(
     forward = inference is None and not shared.observed
     if forward or not layout(twin, data).free:
         return drawn(twin, data, n, seed, {})
-    if inference is None and _few(twin, data):
+    if inference is None and few_cases(twin, data):
         inference = Enumeration()
     if isinstance(inference, Enumeration):
         return cases(twin, data, inference.run(twin, data))
@@ -174,8 +174,8 @@ def solve(
     return drawn(twin, data, n, seed, posterior.draws(n, seed), posterior)
 
 
-def _few(twin: Worlds, data: Sequence[Any]) -> bool:
-    """Whether all worlds together have few cases."""
+def few_cases(twin: Worlds, data: Sequence[Any]) -> bool:
+    """Whether all worlds together have few cases, so that summing over them is cheap."""
     free = free_sites(lowered(twin, arguments(twin, data).symbols()))
     return assignments(free) <= Enumeration().limit
 
