@@ -130,7 +130,7 @@ class Worlds(Model):
             found = self._world(world, base, made)
             made[world] = found
             needed |= {found[k]: None for k in asked}
-        self._places = {w: {k: v.owner.op.name for k, v in f.items()} for w, f in made.items()}
+        self._places = {w: {k: v.owner.op.name for k, v in made[w].items()} for w in self.worlds}
         shared = {n: None for n in base.values()}
         nodes = list(sites_of(needed).values())
         for node in nodes:
