@@ -8,7 +8,7 @@ import matplotlib
 
 
 def own_compile_directory(worker: str) -> None:
-    """Give a worker of pytest-xdist its own cache of C code: a shared one has a lock to wait for."""
+    """Give a worker of pytest-xdist its own cache of C code; a shared one has a lock."""
     flags = os.environ.get("AESARA_FLAGS", "")
     found = re.search(r"base_compiledir=([^,]+)", flags)
     base = Path(found[1] if found else "~/.aesara").expanduser()

@@ -168,12 +168,15 @@ class Sample:
 
 
 def samples(pattern, seed):
-    """Random graphs of a pattern, without end."""
+    """Random graphs of a pattern, without end; an error where hardly any fits."""
+    misfits = 0
     for attempt in count():
         try:
             yield Sample(pattern, [*seed, attempt])
+            misfits = 0
         except (Misfit, AeframeError, ValueError, IndexError):
-            continue
+            misfits += 1
+            assert misfits < 10_000, f"no random graph fits {pattern}"
 
 
 def applies(kind, seed):

@@ -1,5 +1,15 @@
-"""Interventions, and what follows from them: effects and counterfactuals of a Model."""
+"""Interventions, effects and counterfactuals of Models; identification; effects from data.
 
+Interventions are passes that set sites of a Model and leave the Model itself as it is.
+"""
+
+from aeframe.causal.adjustment import (
+    Instrument,
+    backdoor_sets,
+    frontdoor_sets,
+    instruments,
+    optimal_adjustment_set,
+)
 from aeframe.causal.causation import (
     CausationBounds,
     causation_bounds,
@@ -22,9 +32,42 @@ from aeframe.causal.effects import (
     natural_indirect_effect,
     policy_value,
 )
+from aeframe.causal.estimand import Estimand, P
+from aeframe.causal.estimate import (
+    AIPW,
+    ATE,
+    ATT,
+    ATU,
+    IPW,
+    Bayes,
+    Bootstrap,
+    Estimate,
+    EValue,
+    GFormula,
+    IndependenceTests,
+    Learner,
+    Method,
+    Network,
+    Placebo,
+    Problem,
+    RandomCommonCause,
+    Refutation,
+    Refuter,
+    Regressor,
+    Subset,
+    TwoStageLeastSquares,
+    e_value,
+    estimate,
+    logistic,
+    tests_of,
+)
+from aeframe.causal.graph import CausalGraph, Independence
+from aeframe.causal.id_star import Event, identify_counterfactual, observational
+from aeframe.causal.identify import Hedge, identify
 from aeframe.causal.intervene import Intervene, intervene
 from aeframe.causal.noise import NOISES, Explicit, GumbelMax, InverseCDF, Noise, location_scale
 from aeframe.causal.outcomes import Outcomes
+from aeframe.causal.picture import plot
 from aeframe.causal.query import worlds
 from aeframe.causal.statistics import (
     KolmogorovSmirnov,
@@ -37,40 +80,81 @@ from aeframe.causal.statistics import (
 from aeframe.causal.worlds import AsIn, Worlds
 
 __all__ = [
+    "AIPW",
+    "ATE",
+    "ATT",
+    "ATU",
+    "IPW",
     "NOISES",
     "AsIn",
+    "Bayes",
+    "Bootstrap",
+    "CausalGraph",
     "CausationBounds",
+    "EValue",
     "Effect",
+    "Estimand",
+    "Estimate",
+    "Event",
     "Explicit",
+    "GFormula",
     "GumbelMax",
+    "Hedge",
+    "Independence",
+    "IndependenceTests",
+    "Instrument",
     "Intervene",
     "InverseCDF",
     "KolmogorovSmirnov",
+    "Learner",
     "Mean",
+    "Method",
+    "Network",
     "Noise",
     "Outcomes",
+    "P",
+    "Placebo",
     "Probability",
+    "Problem",
     "Quantile",
+    "RandomCommonCause",
+    "Refutation",
+    "Refuter",
+    "Regressor",
     "Statistic",
+    "Subset",
+    "TwoStageLeastSquares",
     "Wasserstein",
     "Worlds",
     "ate",
     "att",
     "atu",
+    "backdoor_sets",
     "cate",
     "causation_bounds",
     "contrast",
     "controlled_direct_effect",
     "counterfactual",
+    "e_value",
+    "estimate",
+    "frontdoor_sets",
+    "identify",
+    "identify_counterfactual",
+    "instruments",
     "intervene",
     "interventional_direct_effect",
     "interventional_indirect_effect",
     "location_scale",
+    "logistic",
     "natural_direct_effect",
     "natural_indirect_effect",
+    "observational",
+    "optimal_adjustment_set",
+    "plot",
     "policy_value",
     "probability_of_necessity",
     "probability_of_necessity_and_sufficiency",
     "probability_of_sufficiency",
+    "tests_of",
     "worlds",
 ]

@@ -121,6 +121,30 @@ class ComponentsOp(DrawOp):
         return rng, total
 
 
+class IndependentOp(DrawOp):
+    """``(rng, *parameters)``: independent draws of one family, their last ``axes`` as one draw."""
+
+    __props__ = ("family", "count", "axes", "shape")
+
+    def __init__(
+        self, family: Family, count: int, axes: int, shape: Sequence[int] | None = None
+    ) -> None:
+        super().__init__(shape)
+        self.family, self.count, self.axes = family, count, axes
+        self.dtype = family.dtype
+        self.ndim_supp = family.ndim_supp + axes
+        self.ndims_params = [n + axes for n in parameter_ndims(family, count)]
+
+    def sample(self, rng: Variable, shape: Sequence[Size], *parameters: Variable) -> Drawn:
+        """Those of the family."""
+        return member_draw(self.family, rng, shape, parameters)
+
+    def log_density(self, value: Variable, *parameters: Variable) -> Variable:
+        """Σ log p(xᵢ) over the last axes."""
+        each = leaf_density(self.family, value, *parameters)
+        return each.sum(axis=list(range(-self.axes, 0)))
+
+
 class MixtureOp(ComponentsOp):
     """``(rng, weights (..., K), *parameters of the components)``: the component is summed out."""
 

@@ -133,8 +133,7 @@ def draw_of(
         When the parameters do not broadcast, or not to ``shape``.
     """
     ndims = parameter_ndims(family, len(parameters))
-    batches = [v.type.shape[: v.type.ndim - n] for v, n in zip(parameters, ndims, strict=True)]
-    together = (*broadcast_shape(name, batches), *event)
+    together = (*batch_shape(name, family, parameters), *event)
     if shape is not None:
         _require_room(name, together, shape, len(event))
     elif None not in together:
@@ -175,6 +174,15 @@ def draw_of(
 def _constant(value: int | tuple[int, ...]) -> Constant:
     array = np.asarray(value, dtype="int64")
     return TensorConstant(TensorType("int64", array.shape), array)
+
+
+def batch_shape(
+    name: str, family: Family, parameters: Sequence[Variable]
+) -> tuple[int | None, ...]:
+    """The static batch shape that the parameters of ``family`` have together."""
+    ndims = parameter_ndims(family, len(parameters))
+    pairs = zip(parameters, ndims, strict=True)
+    return broadcast_shape(name, [v.type.shape[: v.type.ndim - n] for v, n in pairs])
 
 
 def broadcast_shape(name: str, shapes: Sequence[Shape]) -> tuple[int | None, ...]:

@@ -11,8 +11,9 @@ import numpy as np
 from aesara.graph.basic import Variable
 from aesara.tensor.slinalg import solve_triangular
 
-from aeframe.core.errors import ArgumentError
+from aeframe.core.errors import ArgumentError, DataError
 from aeframe.core.ops import require_ndim
+from aeframe.core.shapes import shape_text
 from aeframe.core.supports import Real, Support
 from aeframe.distributions.base import (
     ABOVE_0,
@@ -25,6 +26,7 @@ from aeframe.distributions.base import (
 from aeframe.distributions.combine import (
     Combined,
     ComponentsOp,
+    IndependentOp,
     common_support,
     components_of,
     member_draw,
@@ -38,6 +40,8 @@ from aeframe.distributions.draws import (
     Family,
     Shape,
     Size,
+    batch_shape,
+    broadcast_shape,
     parameter_ndims,
     standard,
 )
@@ -216,7 +220,7 @@ class AR(_Sequence):
 
 
 class HiddenMarkovOp(ComponentsOp):
-    """``(rng, initial (K,), transition (K, K), *parameters of the emissions)`` → (..., steps).
+    """``(rng, initial (K,), transition (K, K), *parameters of emissions)`` → (..., steps, ...).
 
     The states are summed out by the forward algorithm, as products of T matrices in log space in
     ⌈log₂ T⌉ rounds: no loop, at K times the arithmetic of one.
@@ -317,13 +321,23 @@ class HiddenMarkov(Combined):
     initial, transition
         (K,) and (K, K): probabilities of the first state, and of the next one by row.
     emissions
-        K distributions, or one whose arguments have a last axis of K entries.
+        K distributions, or one whose arguments have a first axis of K entries. What further axes
+        there are is emitted at each step, independently given the state.
     steps
         The length T of the sequence.
 
-    >>> hmm = HiddenMarkov([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], Normal([0.0, 0.0], 1.0), steps=3)
+    Raises
+    ------
+    DataError
+        When the probabilities are none, or there is not one emission for each state.
+
+    >>> two = [[0.9, 0.1], [0.1, 0.9]]
+    >>> hmm = HiddenMarkov([0.5, 0.5], two, Normal([0.0, 0.0], 1.0), steps=3)
     >>> round(float(hmm.log_density([0.0, 0.0, 0.0]).eval()), 4)
     -2.7568
+    >>> means = [[0.0, 0.0], [1.0, 5.0]]  # of two numbers in each state
+    >>> HiddenMarkov([0.5, 0.5], two, Normal(means, 1.0), steps=3).event_shape()
+    (3, 2)
     """
 
     initial: Any
@@ -340,25 +354,47 @@ class HiddenMarkov(Combined):
         require_simplex("HiddenMarkov", self.initial)
         require_simplex("HiddenMarkov", self.transition)
         require_steps("HiddenMarkov", self.steps)
-        components_of("HiddenMarkov", self.emissions)
+        states, _ = self._axes()
+        first, rows = (v.type.shape for v in self.given()[:2])
+        if len({states, *first, *rows} - {None}) > 1:
+            raise DataError(
+                "HiddenMarkov needs an emission, and a row of the transition, for each state",
+                expected="initial (K,), transition (K, K), emissions with a first axis of K",
+                got=f"{shape_text(first)}, {shape_text(rows)} and {states} emissions",
+            )
+
+    def _parts(self) -> list[Distribution]:
+        return components_of("HiddenMarkov", self.emissions)[0]
+
+    def _axes(self) -> tuple[int | None, Shape]:
+        """The number of states of the emissions, and the shape of what each step has of them."""
+        parts = self._parts()
+        batches = [batch_shape(type(c).__name__, c.op, c.given()) for c in parts]
+        together = broadcast_shape("the emissions of HiddenMarkov", batches)
+        if len(parts) > 1:
+            return len(parts), together
+        return (together[0] if together and together[0] != 1 else None), together[1:]
 
     @property
     def op(self) -> Family:  # type: ignore[override]
         """With these emissions, of this many steps."""
-        return HiddenMarkovOp(*components_of("HiddenMarkov", self.emissions)[1:], self.steps)
+        _, families, counts = components_of("HiddenMarkov", self.emissions)
+        axes = len(self._axes()[1])
+        if axes:
+            pairs = zip(families, counts, strict=True)
+            families = tuple(IndependentOp(f, n, axes) for f, n in pairs)
+        return HiddenMarkovOp(families, counts, self.steps)
 
     @property
     def support(self) -> Support:  # type: ignore[override]
         """That of the emissions."""
-        return common_support(components_of("HiddenMarkov", self.emissions)[0])
+        return common_support(self._parts())
 
     def given(self) -> list[Variable]:
         """Initial and transition probabilities, and the parameters of the emissions."""
         own = [as_parameter("HiddenMarkov", v) for v in (self.initial, self.transition)]
-        parts = components_of("HiddenMarkov", self.emissions)[0]
-        return [*own, *(v for c in parts for v in c.given())]
+        return [*own, *(v for c in self._parts() for v in c.given())]
 
     def event_shape(self) -> Shape:
         """(T, ...)."""
-        first = components_of("HiddenMarkov", self.emissions)[0][0]
-        return (self.steps, *first.event_shape())
+        return (self.steps, *self._axes()[1], *self._parts()[0].event_shape())

@@ -29,6 +29,8 @@ INITIAL, TRANSITION = np.array([0.3, 0.7]), np.array([[0.9, 0.1], [0.25, 0.75]])
 STATE_MEANS, STATE_SD = np.array([-1.0, 1.5]), 0.8
 STEPS = 7
 SEQUENCE = rng.normal(size=STEPS)
+RATES = np.array([[2.0, 0.5], [0.3, 4.0]])  # of two numbers at each step
+PAIRS = rng.exponential(size=(STEPS, 2))
 COEFFICIENTS, CONSTANT, AR_SD = np.array([0.6, -0.3]), 0.2, 0.7
 
 
@@ -83,6 +85,11 @@ SORTED = np.array([-0.5, 0.2, 1.7])
 EMISSIONS = ae.Normal(STATE_MEANS, STATE_SD)
 HMM = ae.HiddenMarkov(INITIAL, TRANSITION, EMISSIONS, STEPS)
 LONG = rng.normal(size=416)
+
+
+def pair_emission(x, state):
+    return stats.expon(scale=1 / RATES[state]).logpdf(x).sum()
+
 
 # distribution, value, log density of each draw
 DENSITIES = {
@@ -169,6 +176,26 @@ DENSITIES = {
         np.array([0, 7, 3, 1]),
         by_all_paths([0, 7, 3, 1], lambda x, s: stats.poisson([1.0, 5.0][s]).logpmf(x)),
     ),
+    "hidden Markov, pairs": (
+        ae.HiddenMarkov(INITIAL, TRANSITION, ae.Exponential(RATES), STEPS),
+        np.array([PAIRS, PAIRS[::-1]]),
+        [by_all_paths(x, pair_emission) for x in (PAIRS, PAIRS[::-1])],
+    ),
+    "hidden Markov, list of pairs": (
+        ae.HiddenMarkov(INITIAL, TRANSITION, [ae.Exponential(r) for r in RATES], STEPS),
+        PAIRS,
+        by_all_paths(PAIRS, pair_emission),
+    ),
+    "hidden Markov, vectors": (
+        ae.HiddenMarkov(
+            INITIAL, TRANSITION, ae.MultivariateNormal(np.eye(2, 3), cholesky=FACTOR), 4
+        ),
+        POINTS,
+        by_all_paths(
+            POINTS,
+            lambda x, s: stats.multivariate_normal(np.eye(3)[s], COVARIANCE).logpdf(x),
+        ),
+    ),
     "hidden Markov, long": (
         ae.HiddenMarkov(INITIAL, TRANSITION, EMISSIONS, 416),
         LONG,
@@ -215,6 +242,7 @@ DRAWS = {
     "walk": (ae.GaussianRandomWalk(ae.Normal(0.4, 1.3), 0.7, STEPS), (N, STEPS)),
     "AR": (ae.AR(COEFFICIENTS, AR_SD, STEPS, CONSTANT, ae.Normal(0.0, 2.0)), (N, STEPS)),
     "hidden Markov": (HMM, (N, STEPS)),
+    "hidden Markov, pairs": (DENSITIES["hidden Markov, pairs"][0], (N, STEPS, 2)),
     "censored": (ae.Censored(ae.Normal(0.5, 1.3), -1.0, 2.0), (N,)),
     "mixture": (DENSITIES["mixture of vectors"][0], (N, 3)),
 }
@@ -265,9 +293,12 @@ def test_draws_of_sequences(backend):
     uniform(x[:, :2], stats.norm(0.0, 2.0))
     past = CONSTANT + COEFFICIENTS[0] * x[:, 1:-1] + COEFFICIENTS[1] * x[:, :-2]
     uniform(x[:, 2:] - past, stats.norm(0.0, AR_SD))
-    state, first = INITIAL, found["hidden Markov"]
+    state, first, pairs = INITIAL, found["hidden Markov"], found["hidden Markov, pairs"]
     for t in range(STEPS):
         mean_near(first[:, t], state @ STATE_MEANS)
+        mean_near(pairs[:, t], state @ (1 / RATES))
+        # the two numbers have the state in common, and nothing else
+        mean_near(pairs[:, t].prod(axis=1), state @ (1 / RATES).prod(axis=1))
         state = state @ TRANSITION
     # neighbours share a state more often than not
     p = np.diag(INITIAL) @ TRANSITION
@@ -327,6 +358,8 @@ def test_batches_and_static_shapes():
     assert ae.LKJCholesky(4, [1.0, 2.0]).draw(state)[1].type.shape == (2, 4, 4)
     assert ae.Sorted(ae.Normal(np.zeros((2,)), 1.0), 3).draw(state)[1].type.shape == (2, 3)
     assert HMM.draw(state)[1].type.shape == (STEPS,)
+    pairs = DENSITIES["hidden Markov, pairs"][0]
+    assert pairs.draw(state, (5, STEPS, 2))[1].type.shape == (5, STEPS, 2)
     walk = ae.GaussianRandomWalk(ae.Normal(), [0.5, 1.0], 4)
     assert walk.draw(state)[1].type.shape == (2, 4)
     rows = at.TensorType("float64", (None, 3))()
@@ -381,6 +414,21 @@ def test_idle_ends_are_dropped():
         (lambda: ae.Truncated(ae.VonMises(), 0.0), ae.core.errors.DensityError, "not known"),
         (lambda: ae.GaussianRandomWalk(ae.Normal(), 1.0, 1), ArgumentError, "2 or more"),
         (lambda: ae.HiddenMarkov([1.0], [[0.5]], ae.Normal([0.0]), 3), DataError, "add up to 1"),
+        (
+            lambda: ae.HiddenMarkov(INITIAL, TRANSITION, ae.Normal([0.0, 1.0, 2.0]), 3),
+            DataError,
+            "for each state",
+        ),
+        (
+            lambda: ae.HiddenMarkov(INITIAL, TRANSITION, [ae.Normal([0.0, 1.0])] * 3, 3),
+            DataError,
+            "for each state",
+        ),
+        (
+            lambda: ae.HiddenMarkov(INITIAL, TRANSITION, ae.Normal(STATE_MEANS, np.ones(3)), 3),
+            ShapeError,
+            "do not broadcast",
+        ),
     ],
 )
 def test_wrong_arguments(make, error, words):

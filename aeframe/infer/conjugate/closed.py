@@ -22,6 +22,7 @@ from aeframe.distributions import (
     MultivariateNormal,
     Normal,
     StudentT,
+    Transformed,
 )
 from aeframe.prob.simulate import Draws
 
@@ -78,10 +79,20 @@ class Part(Structure):
 
 @dataclass(frozen=True)
 class One(Part):
-    """A site with a distribution of its own; ``of`` has numbers for arguments."""
+    """A site with a distribution of its own.
+
+    Attributes
+    ----------
+    site
+        Its name.
+    of
+        The distribution of ``site ** power``, with numbers for arguments; a gamma if not of the
+        site itself.
+    """
 
     site: str
     of: Distribution
+    power: float = 1.0
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -90,11 +101,21 @@ class One(Part):
 
     def distribution(self, site: str) -> Distribution:
         """That of the site."""
-        return self.of
+        if self.power == 1.0:
+            return self.of
+        return Transformed(self.of, lambda x: x ** (1.0 / self.power))
 
     def marginal(self, site: str) -> Any:
         """That of each entry."""
-        return marginals(self.of)
+        if self.power == 1.0:
+            return marginals(self.of)
+        gamma: Any = self.of if isinstance(self.of, Gamma) else Gamma(1.0, self.of.rate)  # type: ignore[attr-defined]
+        scale = np.asarray(gamma.rate) ** (-1.0 / self.power)
+        return stats.gengamma(gamma.shape, self.power, scale=scale)
+
+    def noise(self, value: Any) -> Any:
+        """The sd where the variance, or the precision, is distributed as ``of``."""
+        return value ** (self.power * (0.5 if isinstance(self.of, InverseGamma) else -0.5))
 
     def draws(self, n: int, rng: np.random.Generator) -> Draws:
         """By SciPy; rows of a Dirichlet from gammas."""
@@ -124,7 +145,7 @@ class One(Part):
 
 @dataclass(frozen=True)
 class Block(Part):
-    """Jointly normal sites, with covariance ``v · covariance`` where v is the site ``variance``.
+    """Jointly normal sites, with covariance ``v · covariance`` where v is of the site ``variance``.
 
     Attributes
     ----------
@@ -133,7 +154,7 @@ class Block(Part):
     mean, covariance
         Of the vector, (n,) and (n, n).
     variance
-        The site v, inverse gamma; or 1/v, gamma; ``None`` where v is 1.
+        v, inverse gamma; or 1/v or a root of it, such that 1/v is gamma; ``None`` where v is 1.
     """
 
     shapes: dict[str, tuple[int, ...]]
@@ -149,7 +170,7 @@ class Block(Part):
     def distribution(self, site: str) -> Distribution:
         """Normal (StudentT where the variance is not known); of the vector of its entries."""
         if self.variance is not None and site == self.variance.site:
-            return self.variance.of
+            return self.variance.distribution(site)
         at = self._slice(site)
         shape, mean, covariance = self.shapes[site], self.mean[at], self.covariance[at, at]
         if self.variance is None and shape != ():
@@ -178,8 +199,7 @@ class Block(Part):
         scale: Any = 1.0
         if self.variance is not None:
             found = self.variance.draws(n, rng)
-            v = found[self.variance.site].reshape(n, 1)
-            scale = np.sqrt(v if isinstance(self.variance.of, InverseGamma) else 1 / v)
+            scale = self.variance.noise(found[self.variance.site].reshape(n, 1))
         noise = rng.standard_normal((n, len(self.mean))) @ np.linalg.cholesky(self.covariance).T
         rows = self.mean + scale * noise
         for site, shape in self.shapes.items():
@@ -196,9 +216,8 @@ class Block(Part):
         _, log_det = np.linalg.slogdet(self.covariance)
         n, extra = len(self.mean), 0.0
         if self.variance is not None:
-            v = float(np.squeeze(self.variance.place()[self.variance.site]))
-            log_v = np.log(v) if isinstance(self.variance.of, InverseGamma) else -np.log(v)
-            extra = self.variance.log_density() - 0.5 * n * log_v
+            sd = float(np.squeeze(self.variance.noise(self.variance.place()[self.variance.site])))
+            extra = self.variance.log_density() - n * np.log(sd)
         return float(extra - 0.5 * (n * np.log(2 * np.pi) + log_det))
 
     def _slice(self, site: str) -> slice:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import aesara.tensor as at
 from aesara.graph.basic import Variable
 
+from aeframe.core.errors import FitError
 from aeframe.core.graph import leaves, replay
 from aeframe.core.shapes import evaluate
 from aeframe.distributions import Beta, Dirichlet, Distribution, Exponential, Gamma, InverseGamma
@@ -86,12 +87,20 @@ def full_conditional(joint: Joint, name: str, stream: Stream) -> Conditional:
     ------
     NotConjugateError
         When the prior, or the way the site enters one of its children, has no rule.
+    FitError
+        When it cannot be normalized.
     """
     own = joint.factors[name]
+    reason = None
     for group in GROUPS:
         for prior in group.priors:
             if type(own.family) is prior.family and prior.fits(own.parameters):
-                return _Sum(joint, own, group, prior, stream).conditional()
+                try:
+                    return _Sum(joint, own, group, prior, stream).conditional()
+                except NotConjugateError as error:
+                    reason = error
+    if reason is not None:
+        raise reason
     family = own.family.name if own.family is not None else "a transform of a random variable"
     raise NotConjugateError(f"no conjugate pair has the prior {family}")
 
@@ -123,16 +132,21 @@ class _Sum:
             distribution = Beta(a, b)
         elif self.group.likelihoods is SIMPLEX:
             distribution = Dirichlet(a)
-        elif self.prior.power == -1.0:
-            distribution = InverseGamma(-a - 1, b)
         else:  # xᴸ exp(−b xᵖ): xᵖ is gamma of (L + 1)/p and b
-            power = self.prior.power
-            shape = (a + 1) / power
-            one = evaluate(shape)  # an exponential costs a third of a gamma
-            known = one is not None and (one == 1.0).all()
-            distribution = Exponential(b) if known else Gamma(shape, b)
+            power, distribution = self._positive((a + 1) / self.prior.power, b)
         rules = tuple(dict.fromkeys(self.rules)) or (self.prior.name,)
         return Conditional(self.own.name, distribution, power, rules, self.mixture)
+
+    def _positive(self, shape: Variable, b: Variable) -> tuple[float, Distribution]:
+        """The power, and its distribution, for a site whose power of the prior is gamma."""
+        known, power = evaluate(shape), self.prior.power
+        if known is not None and not (known > 0.0).all():
+            raise improper([self.own.name])
+        if power == -1.0:
+            return 1.0, InverseGamma(shape, b)
+        # an exponential costs a third of a gamma
+        one = known is not None and (known == 1.0).all()
+        return power, Exponential(b) if one else Gamma(shape, b)
 
     def _frozen(self, variables: Sequence[Variable]) -> list[Variable]:
         return replay(variables, {self.site: self.current})
@@ -200,6 +214,16 @@ class _Sum:
                 found.plain and not found.complement and keeps_last_axis(found.argument, found.site)
             )
         return found.plain
+
+
+def improper(sites: Sequence[str]) -> FitError:
+    """The error where priors and observations together do not give a density."""
+    return FitError(
+        "the posterior cannot be normalized",
+        path=", ".join(sites),
+        expected="a proper posterior",
+        fix="give these sites a proper prior, or observe more",
+    )
 
 
 def spread(term: Variable, shape: Sequence[int]) -> Variable:

@@ -146,6 +146,10 @@ def _t_location(
     return _t_weight(stream, shape, y, df, mean, scale) / scale**2, y
 
 
+def _nothing(low: Variable) -> Pair:
+    return at.constant(0.0), at.constant(0.0)
+
+
 ONE, MINUS_ONE = at.constant(1.0), at.constant(-1.0)
 
 POSITIVE = [
@@ -180,6 +184,8 @@ POSITIVE_PRIORS = [
     ),
     Prior("half-Cauchy", aer.HalfCauchyRV, _half_cauchy_prior, -2, mixture=True, where=((0, 0.0),)),
     Prior("half-t", HalfStudentTOp, _half_t_prior, -2, mixture=True),
+    # density 1 above 0: of each form
+    *(Prior("half-flat", FlatOp, _nothing, power, where=((0, 0.0),)) for power in (-2, -1, 1)),
 ]
 PROBABILITY = [
     Likelihood("Bernoulli", aer.BernoulliRV, 0, lambda y, p: (y, 1 - y)),

@@ -15,10 +15,15 @@ from aeframe.backends import Program, to_numpy
 from aeframe.core.cells import State
 from aeframe.core.errors import ArgumentError
 from aeframe.core.summary import plain_table
-from aeframe.distributions import Distribution, Gamma
+from aeframe.distributions import Distribution, Exponential, Gamma, InverseGamma
 from aeframe.infer.conjugate.closed import Block, One, Part
-from aeframe.infer.conjugate.conditional import NotConjugateError, full_conditional
-from aeframe.infer.conjugate.gaussian import Gaussian, full_gaussian, improper
+from aeframe.infer.conjugate.conditional import (
+    Conditional,
+    NotConjugateError,
+    full_conditional,
+    improper,
+)
+from aeframe.infer.conjugate.gaussian import Gaussian, full_gaussian
 from aeframe.infer.conjugate.joint import Joint, Stream, joint
 from aeframe.infer.conjugate.steps import ConjugateStep, GaussianStep, Step, choose_steps, report
 from aeframe.infer.posterior import Inference, Posterior
@@ -108,7 +113,7 @@ class Exact(Inference):
 
     There is one where every free site has a conjugate full conditional in which no other free
     site is left: single sites, jointly normal ones, and a normal block with an unknown variance
-    or precision in common (normal-inverse-gamma).
+    or precision (or sd, where its prior is flat) in common: normal-inverse-gamma.
 
     >>> from aeframe.distributions import Gamma, Poisson
     >>> class Counts(Model):
@@ -188,11 +193,15 @@ class System:
 
 @dataclass(frozen=True)
 class Group:
-    """Sites whose distributions are found together: one, or a normal block and its variance."""
+    """Sites whose distributions are found together: one, or a normal block and its variance.
+
+    ``family`` is that of the last site to the ``power``.
+    """
 
     sites: tuple[str, ...]
     family: type[Distribution] | None
     arguments: Program | None
+    power: float = 1.0
     gaussian: Gaussian | None = None
     system: Program | None = None
 
@@ -220,12 +229,12 @@ class Group:
         if self.family is None:
             return Block(shapes, mean, covariance)
         variance = self.sites[-1]
-        power = 1.0 if self.family is Gamma else -1.0
+        power = -1.0 if self.family is InverseGamma else self.power
         q2, h2 = given.evaluate(self.system, {variance: 2.0})
         if not (np.allclose(q2, 2.0**power * q, 1e-10) and np.allclose(h2, 2.0**power * h, 1e-10)):
             raise _not_exact(
                 self.sites[0],
-                f"its precision is not proportional to {'1/' if power < 0 else ''}{variance}",
+                f"its precision is not proportional to {variance} ** {power:g}",
             )
         values = {k: v for k, v in Block(shapes, mean, covariance).place().items() if k in shapes}
         # ∫ uᴬ⁻¹ exp(−u (B(m) + ½ (x−m)ᵀQ(x−m))) dx: A loses half the number of entries
@@ -237,7 +246,7 @@ class Group:
         numbers[0] = numbers[0] - 0.5 * integrated
         if not all(np.all(np.isfinite(v)) and np.all(v > 0) for v in numbers):
             raise improper(self.sites[-1:])
-        return One(self.sites[-1], self.family(*numbers))
+        return One(self.sites[-1], self.family(*numbers), self.power)
 
 
 def _compile(model: Model, given: Arguments) -> System:
@@ -259,17 +268,20 @@ def _compile(model: Model, given: Arguments) -> System:
         return backend.compile(inputs, list(outputs))
 
     def group(sites: tuple[str, ...], one: str | None, block: tuple[str, ...]) -> Group:
-        family, program = None, None
+        family, program, power = None, None, 1.0
         if one is not None:
             conditional = _plain(found, one)
-            family = type(conditional)
-            program = compiled(conditional_arguments(conditional))
+            distribution, power = conditional.distribution, conditional.power
+            if block and isinstance(distribution, Exponential):  # its shape is to change
+                distribution = Gamma(at.ones_like(distribution.rate), distribution.rate)
+            family = type(distribution)
+            program = compiled(conditional_arguments(distribution))
         if not block:
-            return Group(sites, family, program)
+            return Group(sites, family, program, power)
         gaussian = full_gaussian(found, block, Stream())
         if gaussian.mixture:
             raise _not_exact(block[0], "it needs auxiliary draws")
-        return Group(sites, family, program, gaussian, compiled(gaussian.system()))
+        return Group(sites, family, program, power, gaussian, compiled(gaussian.system()))
 
     groups, left = [], {s.sites: s for s in steps}
     while left:
@@ -303,15 +315,15 @@ def _split(step: Step, partner: Step | None) -> tuple[str | None, tuple[str, ...
     return (one[0].sites[0] if one else None), (block[0].sites if block else ())
 
 
-def _plain(found: Joint, name: str) -> Distribution:
+def _plain(found: Joint, name: str) -> Conditional:
     """The full conditional, which must not hold draws."""
     try:
         conditional = full_conditional(found, name, Stream())
     except NotConjugateError as reason:
         raise _not_exact(name, str(reason)) from reason
-    if conditional.mixture or conditional.power != 1.0:
+    if conditional.mixture:
         raise _not_exact(name, "its full conditional needs auxiliary draws")
-    return conditional.distribution
+    return conditional
 
 
 def conditional_arguments(distribution: Distribution) -> list[Variable]:

@@ -26,6 +26,7 @@ from aeframe.core.shapes import specialize
 from aeframe.infer.conjugate.joint import Joint, Stream
 from aeframe.infer.conjugate.steps import Step
 from aeframe.prob import Model
+from aeframe.prob.programs import Arguments
 from aeframe.prob.sites import tell
 from aeframe.prob.unconstrain import unconstrain
 from aeframe.rewrites import Step as Rewrite
@@ -196,16 +197,18 @@ def nuts_step(
     model: Model,
     joint: Joint,
     reasons: dict[str, str],
-    arrays: Sequence[Any],
-    cells: Sequence[Variable],
+    given: Arguments,
+    cells: Sequence[Any],
     options: Adaptation,
 ) -> NutsStep:
-    """A step for the sites named by ``reasons``; ``cells`` hold the data ``arrays``."""
+    """A step for the sites named by ``reasons``; ``cells`` hold the data ``given``."""
     others = {k: v for k, v in joint.held.items() if k not in reasons}
-    space = unconstrain(model.observe(others) if others else model, arrays).space
+    arrays = iter(given.arrays)
+    data = [next(arrays) if isinstance(c, State) else c for c in cells]
+    space = unconstrain(model.observe(others) if others else model, data).space
     sites = tuple(block.name for block in space.blocks)
     # the symbols of the Space are its own: put the joint's there
-    known = dict(zip(space.inputs, cells, strict=True))
+    known = dict(zip(space.inputs, (c for c in cells if isinstance(c, State)), strict=True))
     known |= {v: joint.held[name] for v, name in zip(space.position[0], sites, strict=True)}
     log_prob, position, *values = replay(
         [
@@ -215,10 +218,10 @@ def nuts_step(
         ],
         known,
     )
-    density, given = _density(log_prob, space.u, options)
+    density, inputs = _density(log_prob, space.u, options)
     told = tuple(reasons[name] for name in sites)
     cell = State(density.packed())
-    return NutsStep(sites, density, given, position, space.u, tuple(values), cell, told)
+    return NutsStep(sites, density, inputs, position, space.u, tuple(values), cell, told)
 
 
 def _density(
