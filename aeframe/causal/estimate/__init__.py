@@ -6,7 +6,7 @@ from aeframe.causal.estimate.gformula import GFormula
 from aeframe.causal.estimate.independence import IndependenceTests, tests_of
 from aeframe.causal.estimate.instrument import TwoStageLeastSquares
 from aeframe.causal.estimate.learner import Learner
-from aeframe.causal.estimate.problem import ATE, ATT, ATU, AverageEffect, Problem
+from aeframe.causal.estimate.problem import Everyone, Population, Problem, Treated, Untreated
 from aeframe.causal.estimate.refute import (
     EValue,
     Placebo,
@@ -24,28 +24,28 @@ from aeframe.causal.estimate.weighting import IPW
 
 __all__ = [
     "AIPW",
-    "ATE",
-    "ATT",
-    "ATU",
     "IPW",
-    "AverageEffect",
     "Bayes",
     "Bootstrap",
     "EValue",
     "Estimate",
+    "Everyone",
     "GFormula",
     "IndependenceTests",
     "Learner",
     "Method",
     "Network",
     "Placebo",
+    "Population",
     "Problem",
     "RandomCommonCause",
     "Refutation",
     "Refuter",
     "Regressor",
     "Subset",
+    "Treated",
     "TwoStageLeastSquares",
+    "Untreated",
     "e_value",
     "estimate",
     "logistic",

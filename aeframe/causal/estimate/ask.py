@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import Any
 
-from aeframe.causal.estimate.problem import ATE, AverageEffect, Problem
+from aeframe.causal.estimate.problem import Everyone, Population, Problem
 from aeframe.causal.estimate.result import Estimate, Method
 from aeframe.causal.estimate.robust import AIPW
 from aeframe.core.errors import ArgumentError
@@ -17,7 +17,7 @@ def estimate(
     outcome: str,
     adjust: Sequence[str] | Set[str] = (),
     method: Method = AIPW(),  # noqa: B008 (immutable)
-    estimand: AverageEffect = ATE(),  # noqa: B008
+    over: Population = Everyone(),  # noqa: B008
 ) -> Estimate:
     """The effect of ``treatment`` on ``outcome``, given that ``adjust`` is an adjustment set.
 
@@ -34,8 +34,8 @@ def estimate(
     method
         :class:`AIPW` (by default: Bayesian, cross-fitted and doubly robust), :class:`GFormula`,
         :class:`IPW` or :class:`TwoStageLeastSquares`.
-    estimand
-        Whose average effect: :class:`ATE`, :class:`ATT` or :class:`ATU`.
+    over
+        Whose average effect: :class:`Everyone`, :class:`Treated` or :class:`Untreated`.
 
     Raises
     ------
@@ -57,4 +57,4 @@ def estimate(
             "not a method of estimation", expected="method=ae.causal.AIPW()", got=repr(method)
         )
     columns = sorted(adjust) if isinstance(adjust, Set) else adjust
-    return method.run(Problem(data, treatment, outcome, columns, estimand))
+    return method.run(Problem(data, treatment, outcome, columns, over))

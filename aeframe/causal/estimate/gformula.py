@@ -67,7 +67,7 @@ class GFormula(Method):
         fit = self.learner.bind(problem.data, problem.outcome, predictors, 1)
 
         def means(part: Problem, seed: int) -> list[float]:
-            mean, members = fit(part.data, seed), part.estimand.members(part.a)
+            mean, members = fit(part.data, seed), part.over.members(part.a)
             worlds = [mean(part.do(v)).mean(axis=0) for v in (0.0, 1.0)]
             return [float(np.average(w, weights=members)) for w in worlds]
 
@@ -95,7 +95,7 @@ class GFormula(Method):
             return _estimate(problem, self, (low, high), drawn.T, "bootstrap")
         predictors = (problem.treatment, *problem.adjust)
         fit = self.learner.bind(problem.data, problem.outcome, predictors, self.draws)
-        mean, members = fit(problem.data, self.seed), problem.estimand.members(problem.a)
+        mean, members = fit(problem.data, self.seed), problem.over.members(problem.a)
         weights = bayesian_bootstrap(self.draws, len(problem), self.seed) * members
         worlds = [mean(problem.do(v)) for v in (0.0, 1.0)]
         low, high = (float(np.average(w.mean(axis=0), weights=members)) for w in worlds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,14 @@ Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class AverageEffect(Structure):
-    """An average effect of a binary treatment: over everyone, the treated or the untreated.
+class Population(Structure):
+    """Whose effects of a binary treatment are averaged: everyone's, the treated's, the untreated's.
 
-    Each is a weighted average of the conditional effect; with e the propensity, the weight is
-    h(e). (Li, Morgan and Zaslavsky 2018, "Balancing covariates via propensity score weighting".)
+    Each average has the weight h(e), with e the propensity. (Li, Morgan and Zaslavsky 2018,
+    "Balancing covariates via propensity score weighting".)
     """
+
+    label: ClassVar[str]
 
     def members(self, treated: Vector) -> Vector:
         """1 for the rows whose effect is averaged, else 0."""
@@ -33,8 +35,10 @@ class AverageEffect(Structure):
 
 
 @dataclass(frozen=True)
-class ATE(AverageEffect):
-    """The average effect on everyone."""
+class Everyone(Population):
+    """All: the average treatment effect."""
+
+    label = "ATE"
 
     def members(self, treated: Vector) -> Vector:
         """Every row."""
@@ -46,8 +50,10 @@ class ATE(AverageEffect):
 
 
 @dataclass(frozen=True)
-class ATT(AverageEffect):
-    """The average effect on the treated."""
+class Treated(Population):
+    """Those who were treated."""
+
+    label = "ATT"
 
     def members(self, treated: Vector) -> Vector:
         """The treated rows."""
@@ -59,8 +65,10 @@ class ATT(AverageEffect):
 
 
 @dataclass(frozen=True)
-class ATU(AverageEffect):
-    """The average effect on the untreated."""
+class Untreated(Population):
+    """Those who were not treated."""
+
+    label = "ATU"
 
     def members(self, treated: Vector) -> Vector:
         """The untreated rows."""
@@ -83,8 +91,8 @@ class Problem:
         Columns of numbers (or booleans).
     adjust
         The columns to adjust for: an adjustment set. Columns that hold no numbers are labels.
-    estimand
-        :class:`ATE`, :class:`ATT` or :class:`ATU`.
+    over
+        :class:`Everyone`, :class:`Treated` or :class:`Untreated`.
 
     Raises
     ------
@@ -101,7 +109,7 @@ class Problem:
     treatment: str
     outcome: str
     adjust: Sequence[str] = ()
-    estimand: AverageEffect = ATE()
+    over: Population = Everyone()
 
     def __post_init__(self) -> None:
         import pandas as pd
@@ -109,8 +117,12 @@ class Problem:
         adjust: Any = self.adjust
         if isinstance(adjust, str):
             raise ArgumentError("adjust is a list", expected=f"[{adjust!r}]", got=repr(adjust))
-        if not isinstance(self.estimand, AverageEffect):
-            raise ArgumentError("not an estimand", expected="ATE()", got=repr(self.estimand))
+        if not isinstance(self.over, Population):
+            raise ArgumentError(
+                "the effect is averaged over a population",
+                expected="Everyone()",
+                got=repr(self.over),
+            )
         frame = pd.DataFrame(self.data).reset_index(drop=True)
         object.__setattr__(self, "adjust", tuple(adjust))
         names = (self.treatment, self.outcome, *self.adjust)

@@ -92,7 +92,7 @@ class Estimate:
     def name(self) -> str:
         """Which effect of what on what."""
         problem = self.problem
-        kind = "effect" if self.means is None else type(problem.estimand).__name__
+        kind = "effect" if self.means is None else problem.over.label
         return f"{kind} of {problem.treatment} on {problem.outcome}"
 
     def summary(self) -> str:

@@ -85,10 +85,10 @@ class AIPW(Method):
         (mu0, mu1), e = self._fitted(problem)
         checks = overlap(problem, e, self.trim)
         a, y = problem.a, problem.y
-        keep = room(problem.estimand, e) >= self.trim
+        keep = room(problem.over, e) >= self.trim
         e = np.clip(e, CERTAIN, 1.0 - CERTAIN)
         # Of E[μ(v)] over those with weight h(e):  s μ(v) + h / P(a = v) · 1[a = v] (y - μ(v))
-        s, h = problem.estimand.members(a) * keep, problem.estimand.tilt(e) * keep
+        s, h = problem.over.members(a) * keep, problem.over.tilt(e) * keep
         parts = (
             s * mu0 + (1 - a) * h / (1 - e) * (y - mu0),
             s * mu1 + a * h / e * (y - mu1),

@@ -10,7 +10,7 @@ import numpy as np
 
 from aeframe.causal.estimate.learner import Learner
 from aeframe.causal.estimate.learners import as_learner
-from aeframe.causal.estimate.problem import AverageEffect, Problem, Vector
+from aeframe.causal.estimate.problem import Population, Problem, Vector
 from aeframe.causal.estimate.regressor import logistic
 from aeframe.causal.estimate.resample import Bootstrap, Statistic
 from aeframe.causal.estimate.result import Estimate, Method
@@ -106,18 +106,18 @@ class IPW(Method):
         return Estimate(problem, self, high - low, se, draws, "bootstrap", (low, high), checks)
 
 
-def room(estimand: AverageEffect, propensity: Vector) -> Vector:
+def room(over: Population, propensity: Vector) -> Vector:
     """One over the larger of a row's two weights, (rows,): min(e, 1 - e) / h(e)."""
     e = np.clip(propensity, CERTAIN, 1.0 - CERTAIN)
-    return np.asarray(np.minimum(e, 1.0 - e) / estimand.tilt(e))
+    return np.asarray(np.minimum(e, 1.0 - e) / over.tilt(e))
 
 
 def balance(problem: Problem, propensity: Vector, trim: float) -> Vector:
     """h(e) / P(own treatment), of mean 1 in each group; 0 where trimmed, (rows,)."""
     e = np.clip(propensity, CERTAIN, 1.0 - CERTAIN)
-    a, tilt = problem.a, problem.estimand.tilt(e)
+    a, tilt = problem.a, problem.over.tilt(e)
     weights = np.where(a == 1.0, tilt / e, tilt / (1.0 - e))
-    weights *= room(problem.estimand, propensity) >= trim
+    weights *= room(problem.over, propensity) >= trim
     for group in (a == 1.0, a == 0.0):
         total = weights[group].sum()
         if total == 0.0:
@@ -143,7 +143,7 @@ def overlap(problem: Problem, propensity: Vector, trim: float) -> tuple[Check, .
     DataError
         When the treatment is certain for many of the rows that are not trimmed.
     """
-    rooms = room(problem.estimand, propensity)
+    rooms = room(problem.over, propensity)
     e, rooms = np.clip(propensity, CERTAIN, 1.0 - CERTAIN)[rooms >= trim], rooms[rooms >= trim]
     certain = rooms < 2.0 * CERTAIN
     if certain.mean() > MOST:
@@ -159,7 +159,7 @@ def overlap(problem: Problem, propensity: Vector, trim: float) -> tuple[Check, .
     groups = [weights[a == v] for v in (0.0, 1.0)]
     rows = min(float(w.sum() ** 2 / (w**2).sum()) for w in groups)
     # the larger of both stabilized weights, the one that a row does not have among them
-    p, h = a.mean(), problem.estimand.tilt(e)
+    p, h = a.mean(), problem.over.tilt(e)
     largest = h / h.mean() * np.maximum(p / e, (1.0 - p) / (1.0 - e))
     out = float((largest > LARGE).mean())
     checks = (

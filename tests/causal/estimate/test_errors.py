@@ -40,7 +40,7 @@ CASES = {
     "values": (lambda d: (d.assign(a=d.z), "a", "y"), DataError, r"not binary(.|\n)*80 values"),
     "one arm": (lambda d: (d.assign(a=1), "a", "y"), DataError, "nothing to compare"),
     "method": (lambda d: (d, "a", "y", ["age"], "ipw"), ArgumentError, "not a method"),
-    "estimand": (lambda d: (d, "a", "y", [], IPW(), "ATT"), ArgumentError, r"ATE\(\)"),
+    "over": (lambda d: (d, "a", "y", [], IPW(), "ATT"), ArgumentError, r"Everyone\(\)"),
     "outcome": (lambda d: (d, "a", "y", [], GFormula(3)), ArgumentError, "no outcome model"),
     "folds": (lambda d: (d, "a", "y", [], AIPW(folds=41)), ArgumentError, "folds <= 40"),
     "instrument": (

@@ -9,16 +9,16 @@ import aeframe as ae
 from aeframe import nn
 from aeframe.causal import (
     AIPW,
-    ATE,
-    ATT,
-    ATU,
     IPW,
     Bayes,
     Bootstrap,
+    Everyone,
     GFormula,
     Network,
     Regressor,
+    Treated,
     TwoStageLeastSquares,
+    Untreated,
     estimate,
     logistic,
 )
@@ -38,10 +38,10 @@ def by_stratum(data, weights):
     return float(np.average(means[1] - means[0], weights=weights))
 
 
-@pytest.mark.parametrize("estimand", [ATE(), ATT(), ATU()], ids=["ate", "att", "atu"])
-def test_saturated_models_give_the_average_over_strata(estimand):
+@pytest.mark.parametrize("over", [Everyone(), Treated(), Untreated()], ids=["ate", "att", "atu"])
+def test_saturated_models_give_the_average_over_strata(over):
     data = table()
-    chosen = {"ATE": [0, 1], "ATT": [1], "ATU": [0]}[type(estimand).__name__]
+    chosen = {"Everyone": [0, 1], "Treated": [1], "Untreated": [0]}[type(over).__name__]
     exact = by_stratum(data, data[data.a.isin(chosen)].groupby("x").size())
     outcome, few = Regressor(LinearRegression(), "y ~ a * x"), Bootstrap(2)
     for method in (
@@ -50,7 +50,7 @@ def test_saturated_models_give_the_average_over_strata(estimand):
         AIPW(outcome, logistic(), folds=1),
         AIPW(outcome, logistic("a ~ 1"), folds=1),
     ):
-        found = estimate(data, "a", "y", ["x"], method, estimand)
+        found = estimate(data, "a", "y", ["x"], method, over)
         np.testing.assert_allclose(found.effect, exact, rtol=1e-4)
         np.testing.assert_allclose(found.means[1] - found.means[0], found.effect)
 
