@@ -7,6 +7,8 @@ everywhere, so that a reader finds the fix in the last line.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class AeframeError(Exception):
     """Base of all errors of aeframe.
@@ -152,6 +154,23 @@ class CircuitError(AeframeError, ValueError):
 
 class FitError(AeframeError, RuntimeError):
     """An optimization or a search ended without any usable answer."""
+
+
+class NotIdentifiableError(AeframeError, ValueError):
+    """A causal question that no data on the observed variables can answer.
+
+    Attributes
+    ----------
+    hedge
+        The proof: where it comes from ``identify``, two C-forests.
+
+    Wrong: ``identify(graph, "y", do="x")`` where a hidden variable causes both. Right: measure
+    it, find an instrument, or randomize ``x``.
+    """
+
+    def __init__(self, problem: str, *, hedge: object = None, **parts: Any) -> None:
+        super().__init__(problem, **parts)
+        self.hedge = hedge
 
 
 def nearest(name: str, names: list[str] | tuple[str, ...]) -> str:

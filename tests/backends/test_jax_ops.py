@@ -34,6 +34,7 @@ DETERMINISTIC = {
         lambda s: np.tril(np.linalg.inv(s) + np.tril(np.linalg.inv(s), -1)),
         (S,),
     ),
+    "a scalar at no index": (lambda x: x.sum()[()], lambda x: x.sum(), (X,)),
     "sort": (lambda x: at.sort(x, axis=0), lambda x: np.sort(x, axis=0), (X,)),
     "sort all": (lambda x: at.sort(x, axis=None), lambda x: np.sort(x, axis=None), (X,)),
     "argsort": (lambda x: at.argsort(x, axis=-1), lambda x: np.argsort(x, axis=-1), (X,)),

@@ -129,7 +129,7 @@ def subtensor(op: Subtensor, node: Apply, **kwargs: Any) -> Callable[..., Any]:
     except NotScalarConstantError:
         return call
     steps = [i.step or 1 if isinstance(i, slice) else 0 for i in index]
-    if min(steps) < 1 or max(steps) == 1:
+    if min(steps, default=1) < 1 or max(steps, default=1) == 1:
         return call
 
     def slices(x: Any, *_: Any) -> Any:
