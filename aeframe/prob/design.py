@@ -98,7 +98,7 @@ class Design:
         """
         if data is None:
             return self._arrays(None)
-        frame = _frame(data)
+        frame = _with_labels(data)
         _require_rows(frame)
         try:
             found = self._arrays(frame)
@@ -114,12 +114,15 @@ class Design:
 
     def response_of(self, data: Any) -> NDArray[Any]:
         """The response in new data."""
-        frame = _frame(data)
+        frame = _with_labels(data)
+        if self._made.response.kind == "proportion":  # of new data formulae tells the trials only
+            left = f"{self.formula.partition('~')[0]} ~ 1"
+            return Design(left, columns_of(left, frame)).response
         try:
-            found = self._made.response.evaluate_new_data(frame)
+            found = self._made.response.term.term.eval_new_data(frame)
         except (KeyError, ValueError) as error:
             raise _told(error, self.formula, frame.columns) from error
-        return np.asarray(getattr(found, "design_matrix", found), dtype="float64")
+        return np.asarray(found, dtype="float64")
 
     def _arrays(self, frame: Any) -> tuple[NDArray[Any], ...]:
         x = self._common(frame)
@@ -127,8 +130,8 @@ class Design:
         offset = self._matrix(frame)[:, self._offsets].sum(axis=1) if self._offsets else np.zeros(n)
         trials = np.ones(n, dtype="int64")
         if self._made.response.kind == "proportion":
-            values = self.response if frame is None else self.response_of(frame)
-            trials = values[:, 1].astype("int64")
+            new = None if frame is None else self._made.response.evaluate_new_data(frame)
+            trials = np.asarray(self.response[:, 1] if new is None else new).astype("int64")
         groups: list[NDArray[Any]] = []
         if self._made.group is not None:
             made = self._made.group
@@ -212,6 +215,15 @@ def _frame(data: Any) -> Any:
     import pandas as pd
 
     return data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
+
+
+def _with_labels(data: Any) -> Any:
+    """A frame with booleans and the like as labels, as :func:`columns_of` has them."""
+    frame = _frame(data).copy(deep=False)
+    for name in frame.columns:
+        if frame[name].dtype.kind not in "fiu" and not frame[name].isna().any():
+            frame[name] = [str(v) for v in frame[name]]
+    return frame
 
 
 def _sparse(part: Any) -> list[NDArray[Any]]:

@@ -8,6 +8,7 @@ import aeframe as ae
 from aeframe.core.errors import ArgumentError, DataError, UnknownNameError
 from aeframe.infer import Laplace
 from aeframe.prob import LinearModel, families
+from aeframe.prob.design import Design, columns_of
 
 RNG = np.random.default_rng(0)
 N = 120
@@ -160,3 +161,28 @@ def test_a_file_holds_the_model(tmp_path):
 def test_wrong_uses(use, error, words):
     with pytest.raises(error, match=words):
         use()
+
+
+@pytest.mark.parametrize("left", ["normal", "I(normal**2)", "label", "answer", "p(hits, tries)"])
+def test_another_frame_has_a_response_of_its_own(left):
+    design = Design(f"{left} ~ x", columns_of(f"{left} ~ x", FRAME))
+    few = FRAME.iloc[[3, 5, 8]]
+    np.testing.assert_allclose(design.response_of(few), design.response[[3, 5, 8]])
+    trials = design.arrays(few)[2]
+    np.testing.assert_array_equal(trials, few["tries"] if "p(" in left else np.ones(3))
+
+
+def test_a_fit_on_another_frame():
+    few = FRAME.iloc[:60]
+    model = LinearModel("normal ~ x + w", FRAME)
+    found = model.fit(few, inference=Laplace(restarts=1)).values["coefficients"]
+    x = np.c_[np.ones(60), few[["x", "w"]]]
+    np.testing.assert_allclose(
+        found, np.linalg.lstsq(x, few["normal"], rcond=None)[0][1:], atol=0.02
+    )
+
+
+def test_booleans_are_labels_in_new_data_too():
+    frame = FRAME.assign(yes=FRAME["yes"] == 1)
+    design = Design("normal ~ yes", columns_of("normal ~ yes", frame))
+    np.testing.assert_array_equal(design.arrays(frame)[0][:, 0], FRAME["yes"])
