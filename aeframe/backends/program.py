@@ -12,6 +12,7 @@ from aesara.tensor.type import TensorType
 
 from aeframe.backends.fold import Folded, foldable
 from aeframe.backends.interrupts import interrupts_wait
+from aeframe.backends.shared import shared, structure
 from aeframe.core.cells import Cell, cells
 from aeframe.core.errors import (
     ArgumentError,
@@ -179,13 +180,13 @@ class Program:
         run = self._mapped.get(signature)
         if run is None:
             first = [a[0] if hasattr(a, "shape") else a for a in rows]
-            executable = self._compile([*first, *rest])
-            run = self._mapped[signature] = self.backend.mapped(executable, len(rows))
+            run = self._mapped[signature] = self._compile([*first, *rest], len(rows))
         with _CELLS:
             values = self._values()
         return run(values, list(rows), list(rest))
 
-    def _compile(self, arrays: Sequence[Any]) -> Executable:
+    def _compile(self, arrays: Sequence[Any], mapped: int = 0) -> Any:
+        """The Executable for arrays of these types, or what maps it over the first ``mapped``."""
         graph = self.graph
         if len(arrays) != len(graph.inputs):
             raise ArgumentError(
@@ -202,15 +203,26 @@ class Program:
             tuple(results[:n]),
             dict(zip(graph.updates, results[n:], strict=True)),
         )
-        concrete = specialize(closed, [*types, *(v.type for v in closed.inputs[len(types) :])])
-        expanded = expand(trim(concrete), self.backend.claims)
         k, m = len(graph.inputs), len(self.updated)
         self.compilations += 1
-        for variable, cell in zip(expanded.inputs[k:], [*held, *[None] * len(others)], strict=True):
-            variable.tag.cell = cell
-        return self.backend.executable(
-            expanded, expanded.inputs[k : k + m], expanded.inputs[k + m :]
-        )
+
+        def make() -> Executable:
+            concrete = specialize(closed, [*types, *(v.type for v in closed.inputs[k:])])
+            expanded = expand(trim(concrete), self.backend.claims)
+            inner = expanded.inputs[k:]
+            for variable, cell in zip(inner, [*held, *[None] * len(others)], strict=True):
+                variable.tag.cell = cell
+            return self.backend.executable(expanded, inner[:m], inner[m:])
+
+        key = None
+        if not m and not self.backend.options:  # options may be about certain cells
+            told = structure(closed)
+            key = None if told is None else (self.backend.name, tuple(types), told)
+        run = shared(key, make)
+        if not mapped:
+            return run
+        kept = None if key is None else (key, mapped)
+        return shared(kept, lambda: self.backend.mapped(run, mapped))
 
 
 def _input_type(variable: Variable, array: Any) -> Any:

@@ -10,6 +10,28 @@ from aeframe.causal.adjustment import (
     instruments,
     optimal_adjustment_set,
 )
+from aeframe.causal.causation import (
+    CausationBounds,
+    causation_bounds,
+    probability_of_necessity,
+    probability_of_necessity_and_sufficiency,
+    probability_of_sufficiency,
+)
+from aeframe.causal.counterfactual import counterfactual
+from aeframe.causal.effects import (
+    Effect,
+    ate,
+    att,
+    atu,
+    cate,
+    contrast,
+    controlled_direct_effect,
+    interventional_direct_effect,
+    interventional_indirect_effect,
+    natural_direct_effect,
+    natural_indirect_effect,
+    policy_value,
+)
 from aeframe.causal.estimand import Estimand, P
 from aeframe.causal.estimate import (
     AIPW,
@@ -43,7 +65,19 @@ from aeframe.causal.graph import CausalGraph, Independence
 from aeframe.causal.id_star import Event, identify_counterfactual, observational
 from aeframe.causal.identify import Hedge, identify
 from aeframe.causal.intervene import Intervene, intervene
+from aeframe.causal.noise import NOISES, Explicit, GumbelMax, InverseCDF, Noise, location_scale
+from aeframe.causal.outcomes import Outcomes
 from aeframe.causal.picture import plot
+from aeframe.causal.query import worlds
+from aeframe.causal.statistics import (
+    KolmogorovSmirnov,
+    Mean,
+    Probability,
+    Quantile,
+    Statistic,
+    Wasserstein,
+)
+from aeframe.causal.worlds import AsIn, Worlds
 
 __all__ = [
     "AIPW",
@@ -51,32 +85,56 @@ __all__ = [
     "ATT",
     "ATU",
     "IPW",
+    "NOISES",
+    "AsIn",
     "Bayes",
     "Bootstrap",
     "CausalGraph",
+    "CausationBounds",
     "EValue",
+    "Effect",
     "Estimand",
     "Estimate",
     "Event",
+    "Explicit",
     "GFormula",
+    "GumbelMax",
     "Hedge",
     "Independence",
     "IndependenceTests",
     "Instrument",
     "Intervene",
+    "InverseCDF",
+    "KolmogorovSmirnov",
     "Learner",
+    "Mean",
     "Method",
     "Network",
+    "Noise",
+    "Outcomes",
     "P",
     "Placebo",
+    "Probability",
     "Problem",
+    "Quantile",
     "RandomCommonCause",
     "Refutation",
     "Refuter",
     "Regressor",
+    "Statistic",
     "Subset",
     "TwoStageLeastSquares",
+    "Wasserstein",
+    "Worlds",
+    "ate",
+    "att",
+    "atu",
     "backdoor_sets",
+    "cate",
+    "causation_bounds",
+    "contrast",
+    "controlled_direct_effect",
+    "counterfactual",
     "e_value",
     "estimate",
     "frontdoor_sets",
@@ -84,9 +142,19 @@ __all__ = [
     "identify_counterfactual",
     "instruments",
     "intervene",
+    "interventional_direct_effect",
+    "interventional_indirect_effect",
+    "location_scale",
     "logistic",
+    "natural_direct_effect",
+    "natural_indirect_effect",
     "observational",
     "optimal_adjustment_set",
     "plot",
+    "policy_value",
+    "probability_of_necessity",
+    "probability_of_necessity_and_sufficiency",
+    "probability_of_sufficiency",
     "tests_of",
+    "worlds",
 ]

@@ -19,8 +19,9 @@ import aesara.tensor as at
 from aesara.graph.basic import Apply, Variable
 
 from aeframe.core.cells import RandomState, State
-from aeframe.core.errors import ArgumentError
+from aeframe.core.errors import ArgumentError, ShapeError, UnknownNameError, nearest
 from aeframe.core.graph import Graph, replay, toposort
+from aeframe.core.trace import current_trace
 from aeframe.distributions import Distribution
 from aeframe.prob import Model, ObserveOp, SiteOp, sites_of
 from aeframe.prob.observe import as_value
@@ -45,9 +46,10 @@ def intervene(model: M, changes: Mapping[str, Any]) -> M:
     ----------
     changes
         Site → what it becomes: a number or an array; a symbolic expression, in which sites of
-        ``model.expression()`` stand for the sites of the new Model; a distribution; or a function
+        ``model.expression()`` stand for the sites of the new Model; a distribution; a function
         of the natural value (the one the site would have had), and of all sites by name if it
-        takes two arguments.
+        takes two arguments; or a dict of some entries, by their labels in the plates (numbers
+        where they have none): the others keep their natural values.
 
     Raises
     ------
@@ -79,7 +81,7 @@ class Intervene(Pass):
 
     def __init__(self, changes: Mapping[str, Any]) -> None:
         self.changes = {
-            name: c if isinstance(c, Distribution) or callable(c) else as_value(name, c)
+            name: c if isinstance(c, Distribution) or callable(c) else _values(name, c)
             for name, c in changes.items()
         }
         self.random_state = RandomState()
@@ -108,7 +110,9 @@ class Intervene(Pass):
         sites = sites_of(graph.results)
         node = find_site(name, sites, "intervene on")
         site, natural = node.outputs[0], _natural(node)
-        if isinstance(change, Variable):
+        if isinstance(change, dict):
+            change = _entries(node, natural, change)
+        elif isinstance(change, Variable):
             change = _relinked(change, {**sites, name: natural.owner}, natural, name)
         elif not isinstance(change, Distribution):
             by_name = {k.removeprefix(prefix): n.outputs[0] for k, n in sites.items()}
@@ -132,6 +136,49 @@ class Intervene(Pass):
         new.name = site.name
         changed = Graph(graph.inputs, graph.outputs, updates, graph.names)
         return changed.replay({site: new}), _step(node, new, change)
+
+
+def _values(name: str, change: Any) -> Any:
+    """A value, or those of some entries, as cells."""
+    if isinstance(change, Mapping):
+        return {label: as_value(name, v) for label, v in change.items()}
+    return as_value(name, change)
+
+
+def _entries(node: Apply, natural: Variable, values: Mapping[Any, Variable]) -> Variable:
+    """The natural value with other values in some entries.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such entry.
+    """
+    trace = current_trace()
+    plates = trace.plates if trace is not None else {}
+    sizes = node.outputs[0].type.shape
+    dims = node.op.dims or (None,) * len(sizes)
+    for label, value in values.items():
+        if isinstance(value, State):
+            require_possible(node, value.numpy(), "set")
+        labels = label if isinstance(label, tuple) else (label,)
+        index = []
+        for each, dim, size in zip(labels, dims, sizes, strict=False):
+            plate = plates.get(dim, size)
+            known = list(plate) if isinstance(plate, tuple) else list(range(plate or 0))
+            if each not in known:
+                raise UnknownNameError(
+                    f"{node.op.name!r} has no entry {each!r}",
+                    path=node.op.name,
+                    expected=f"a label of {dim!r}" if dim else "the number of an entry",
+                    fix=nearest(str(each), list(map(str, known))),
+                )
+            index.append(known.index(each))
+        if len(labels) != len(index):
+            raise ShapeError(
+                f"{node.op.name!r} has {len(sizes)} axes", path=node.op.name, got=repr(label)
+            )
+        natural = at.set_subtensor(natural[tuple(index)], value.astype(natural.type.dtype))
+    return natural
 
 
 def _set(node: Apply, value: Variable) -> Variable:

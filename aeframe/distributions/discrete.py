@@ -12,6 +12,7 @@ import numpy as np
 from aesara.graph.basic import Variable
 
 from aeframe.core.errors import DataError
+from aeframe.core.shapes import narrow
 from aeframe.core.supports import Binary, Integers, Support
 from aeframe.distributions.base import (
     ABOVE_0,
@@ -320,7 +321,10 @@ class Categorical(Distribution):
     @property
     def support(self) -> Support:  # type: ignore[override]
         """0 to K − 1."""
-        n = self.given()[0].type.shape[-1]
+        rows = self.given()[0]
+        if rows.type.shape[-1] is None and rows.owner is not None:  # such as table[x]
+            rows = narrow(rows.owner.clone()).outputs[rows.index or 0]
+        n = rows.type.shape[-1]
         return Integers(0, None if n is None else n - 1)
 
     def parameters(self) -> tuple[Any, ...]:

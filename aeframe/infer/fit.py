@@ -60,7 +60,15 @@ def _choose(model: Model, data: Sequence[Any]) -> tuple[Inference, str, Posterio
     if free and assignments(free) <= Enumeration().limit:
         why = "chosen, as the free sites have few values in all: the answer is exact"
         return Enumeration(), why, None
-    found = joint(model, given.symbols())
+    return choose_for_draws(model, data)
+
+
+def choose_for_draws(model: Model, data: Sequence[Any]) -> tuple[Inference, str, Posterior | None]:
+    """A method for free sites of which there are too many values to sum over; see `fit`.
+
+    Parameters keep their values.
+    """
+    found = joint(model, arguments(model, data).symbols())
     _, reasons = choose_steps(found)
     if not reasons and found.nodes:
         try:
@@ -68,7 +76,7 @@ def _choose(model: Model, data: Sequence[Any]) -> tuple[Inference, str, Posterio
         except ArgumentError:
             return Gibbs(), "chosen, as every site can be drawn exactly given the others", None
         return posterior.method, "chosen, as rules find the posterior itself", posterior
-    if any(n.op.support.discrete for n in free.values()):
+    if any(n.op.support.discrete for n in found.nodes.values()):
         return Gibbs(), "chosen, as some sites are discrete", None
     why = "chosen, as every free site is continuous: draws from the whole posterior"
     return NUTS(), why, None

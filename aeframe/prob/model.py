@@ -224,6 +224,12 @@ class Model(Module):
 
         return intervene(self, changes)
 
+    def counterfactual(self, *data: Any, **query: Any) -> Any:
+        """What a unit that was seen would have been: see :func:`aeframe.causal.counterfactual`."""
+        from aeframe.causal import counterfactual
+
+        return counterfactual(self, *data, **query)
+
     def log_prob(self, values: Mapping[str, Any], *data: Any) -> Any:
         """The log joint density of all drawn sites, with ``values`` for those not observed.
 

@@ -160,6 +160,86 @@ def test_a_chain_of_a_thousand():
     assert sites_of(done.outputs)["x990"].op.kind == "do"
 
 
+class Schools(ae.Model):
+    """Effects by school, as a plate with labels, and by school and year."""
+
+    def __call__(self):
+        self.plate("school", ["A", "B", "C"])
+        effect = self.sample("effect", ae.Normal(0, 1), dims="school")
+        self.sample("year", ae.Normal(effect[:, None], 1), shape=(3, 2), dims=("school", None))
+        self.sample("pass", ae.Bernoulli(0.5), dims="school")
+
+
+def test_entries_of_a_plate_by_label():
+    changes = {"effect": {"B": 5.0}, "year": {("A", 1): -1.0, "C": 9.0}, "pass": {"A": 1}}
+    done, model = Schools().intervene(changes), Schools()
+    drawn, natural = done.prior_predictive(20), model.prior_predictive(20)
+    np.testing.assert_array_equal(drawn["effect"][:, 1], 5.0)
+    np.testing.assert_array_equal(drawn["effect"][:, [0, 2]], natural["effect"][:, [0, 2]])
+    np.testing.assert_array_equal(drawn["year"][:, 0, 1], -1.0)
+    np.testing.assert_array_equal(drawn["year"][:, 2], 9.0)
+    np.testing.assert_array_equal(drawn["year"][:, 0, 0], natural["year"][:, 0, 0])
+    noise = natural["year"][:, 1] - natural["effect"][:, [1]]
+    np.testing.assert_allclose(drawn["year"][:, 1], 5.0 + noise, atol=1e-12)
+    np.testing.assert_array_equal(drawn["pass"][:, 0], 1)
+    # a mask is a function of the natural value
+    mask = np.array([True, False, True])
+    masked = model.intervene({"effect": lambda natural: at.switch(mask, 0.0, natural)})
+    drawn = masked.prior_predictive(20)["effect"]
+    np.testing.assert_array_equal(drawn[:, mask], 0.0)
+    np.testing.assert_array_equal(drawn[:, 1], natural["effect"][:, 1])
+
+
+class Network(ae.Model):
+    """A Module as a mechanism: its hidden layer is a site."""
+
+    def __init__(self):
+        self.hidden = ae.nn.Dense(4, dtype="float64")
+        self.out = ae.nn.Dense(1, dtype="float64")
+
+    def __call__(self, x):
+        h = self.deterministic("hidden units", at.tanh(self.hidden(x)))
+        self.sample("y", ae.Normal(self.out(h)[:, 0], 1.0))
+
+
+def test_inside_a_network():
+    model, x = Network(), np.ones((3, 2))
+    done = model.intervene({"hidden units": np.zeros((3, 4))})
+    shared = [done.hidden is model.hidden, done.out is model.out]
+    bias = done.prior_predictive(2000, x)["y"].mean()
+    assert shared == [True, True]
+    assert abs(bias - model.out.b.value[0]) < 3 / np.sqrt(6000)
+    natural = model.prior_predictive(5, x)
+    other = done.prior_predictive(5, x)
+    hidden = natural["hidden units"]
+    moved = np.tensordot(hidden, model.out.w.value, axes=1)[..., 0]
+    np.testing.assert_allclose(natural["y"] - other["y"], moved, atol=1e-10)
+
+
+def test_explain_and_diff_tell_what_was_done():
+    model = Schools()
+    done = model.intervene({"effect": 1.0}).intervene({"pass": {"A": 1}, "year": ae.Normal(0, 1)})
+    steps = [step for report in done.explain().reports for step in report.steps]
+    assert [(s.rule, s.path) for s in steps] == [("do", k) for k in ("effect", "pass", "year")]
+    assert steps[0].before == "effect ~ normal(0, 1)"
+    assert steps[0].after == "effect = 1"
+    assert [s.path for s in ae.diff(model, done).rewrites] == ["effect", "pass", "year"]
+    assert model.passes == ()
+
+
+def test_a_posterior_predicts_under_an_intervention():
+    model = XY().observe({"Y": 4.0})
+    posterior = model.fit(inference=ae.Exact())
+    np.testing.assert_allclose(posterior.mean("X"), 1.6)
+    done = posterior.unobserved.intervene({"Y": lambda natural: natural + 10.0})
+    assert done.log_prob({"X": 0.0, "Y.natural": 0.0}) == pytest.approx(-np.log(2 * np.pi))
+    found = ae.causal.worlds(posterior, {"done": {"Y": lambda natural: natural + 10.0}}, n=4000)
+    y = found["done", "Y"]
+    var = 4 * 0.2 + 1.0
+    assert abs(y.mean() - 13.2) < 3 * np.sqrt(var / 4000)
+    assert abs(y.var() - var) < 3 * var * np.sqrt(2 / 4000)
+
+
 def test_an_intervention_inside_a_nested_model_and_from_outside():
     class Outer(ae.Model):
         def __init__(self, inner):
@@ -189,6 +269,13 @@ def test_an_intervention_inside_a_nested_model_and_from_outside():
         (lambda: XY().intervene({"X": "high"}), ArgumentError, "no array of numbers"),
         (lambda: XY().intervene({}), ArgumentError, "takes a dict of sites"),
         (lambda: XY().intervene({"X": lambda v: "high"}).expression(), ArgumentError, "no tensor"),
+        (lambda: Schools().intervene({"effect": {"D": 1.0}}).expression(), UnknownNameError, "'D'"),
+        (lambda: Schools().intervene({"pass": {"A": 2}}).expression(), DataError, "its support"),
+        (
+            lambda: Schools().intervene({"effect": {("A", 0): 1.0}}).expression(),
+            ShapeError,
+            "has 1 axes",
+        ),
         (
             lambda: XY().intervene({"X": lambda v, sites: sites["Y"]}).expression(),
             ArgumentError,
