@@ -1,11 +1,10 @@
-"""A firing squad (Pearl 2009, 7.1): the prisoner is dead; would he live had A not shot?
+"""A firing squad (Pearl 2009, 7.1): the prisoner is dead, and would he live had A not shot.
 
 ``python examples/firing_squad.py`` takes ten seconds. The court orders, the captain signals, A
 and B shoot; A is nervous and may shoot without a signal. Seeing, doing and imagining give three
 answers from one Model; all are exact, as it has few cases.
 """
 
-# ruff: noqa: I001
 from __future__ import annotations
 
 import argparse

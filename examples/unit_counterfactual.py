@@ -1,4 +1,4 @@
-"""One clinic of eight: what would its blood pressure have been on the other dose?
+"""One clinic of eight: its blood pressure, had it been given the other dose.
 
 ``python examples/unit_counterfactual.py`` takes ten seconds. Clinics have levels and effects of
 their own around common ones. Three questions that are often taken for one: the results that this
