@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LinearRegression
 
 import aeframe as ae
 from aeframe import causal, gp
@@ -128,7 +129,7 @@ class Drug(ae.Model):
 
 
 def causation():
-    """Of a monotone mechanism, where PN, PS, PNS have formulas; the bounds of Pearl's court case."""
+    """Of a monotone mechanism, where PN, PS and PNS have formulas; bounds of Pearl's court case."""
     question = Drug(), {"y": 1}, {"x": 1}, {"x": 0}
     noise = {"noise": {"y": causal.InverseCDF()}}
     both = causal.probability_of_necessity_and_sufficiency(*question, **noise)
@@ -167,7 +168,7 @@ def _by_value(name, outcome, do, given=()):
     assert not {v for v in formula.free if v.startswith("U")}
     truth = P(y, z, x).evaluate(model)
     found = formula.evaluate(model)
-    np.testing.assert_allclose(*np.broadcast_arrays(found.broadcast_like(truth), truth), atol=1e-8)
+    np.testing.assert_allclose(found.broadcast_like(truth).transpose(*truth.dims), truth, atol=1e-8)
     return found
 
 
@@ -182,7 +183,7 @@ def identification():
 
 
 def counterfactual_identification():
-    """P(Y_{X=0} = 1 | X = 1) by the frontdoor (IDC*), against the twin of the Model; PN is refused."""
+    """P(Y_{X=0} = 1 | X = 1) by the frontdoor, against two worlds of the Model; PN is refused."""
     model, graph = binary("frontdoor"), graph_of("frontdoor")
     query = causal.identify_counterfactual(graph, [Event("Y", 1, {"X": 0})], [Event("X", 1)])
     found = causal.observational(query, graph).evaluate(model)
@@ -225,7 +226,7 @@ def experiments():
     np.testing.assert_allclose(found, 0.2 + 0.3 * np.array([0, 1]) + 0.4 * 0.6, atol=1e-8)
 
 
-def _table(n=2000):
+def _table(n):
     rng = np.random.default_rng(0)
     z, u, x = rng.normal(size=(3, n))
     a = (rng.random(n) < 1 / (1 + np.exp(-x))).astype(int)
@@ -236,8 +237,9 @@ def _table(n=2000):
 
 def estimation():
     """Effects of 1.5 and 2 that no plain comparison finds."""
-    data, few = _table(), causal.Bootstrap(20)
-    for method in (causal.IPW(bootstrap=few), causal.AIPW(draws=200)):
+    data, few = _table(1000), causal.Bootstrap(20)
+    outcome = causal.Regressor(LinearRegression(), "y ~ a + x")
+    for method in (causal.IPW(bootstrap=few), causal.AIPW(outcome, folds=2)):
         found = causal.estimate(data, "a", "y", ["x"], method)
         assert abs(found.effect - 1.5) < 4 * found.se < 0.5
     two_stages = causal.TwoStageLeastSquares(["z"])
