@@ -90,7 +90,7 @@ def elbo(task: str, backend: str, data: Data) -> Callable[[int], float]:
 
     def run(steps: int) -> float:
         start = time.perf_counter()
-        model.fit(*arrays, inference=method(steps=steps, particles=1))
+        model.fit(*arrays, inference=method(steps=steps, samples=1))
         return time.perf_counter() - start
 
     return run

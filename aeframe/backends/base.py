@@ -51,6 +51,8 @@ class Backend(ABC):
 
     Attributes
     ----------
+    reentrant
+        Whether threads may run one executable at once.
     takes
         The options that the backend knows.
     options
@@ -69,6 +71,7 @@ class Backend(ABC):
     """
 
     name = ""
+    reentrant: ClassVar[bool] = False
     takes: ClassVar[tuple[str, ...]] = ()
     options: dict[str, Any]
 

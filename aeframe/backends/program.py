@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from copy import copy, deepcopy
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from aesara.tensor.type import TensorType
 from aeframe.backends.fold import Folded, foldable
 from aeframe.backends.interrupts import interrupts_wait
 from aeframe.backends.shared import shared, structure
-from aeframe.core.cells import Cell, cells
+from aeframe.core.cells import Cell, RandomState, State, cells
 from aeframe.core.errors import (
     ArgumentError,
     DtypeError,
@@ -55,6 +56,7 @@ class Program:
         self.graph = graph if self.folded is None else graph.replay(self.folded.replaced)
         self.fixed = self._fixed(self.graph)
         self.compilations = 0
+        self._lock = _CELLS
         self._executables: dict[Any, Executable] = {}
         self._mapped: dict[Any, Mapped] = {}
 
@@ -101,6 +103,26 @@ class Program:
         (array([2., 4., 6.]), 6.0)
         """
         return self._call("scan", rows)
+
+    def fork(self) -> tuple[Program, dict[Cell, Cell]]:
+        """The same compiled code on cells of its own, and which stands for which that it updates.
+
+        Forks run beside each other, in threads, where the backend is ``reentrant``; the cells
+        that they do not update are shared, and must stay as they are meanwhile.
+
+        >>> from aeframe.backends import Backend
+        >>> from aeframe.core.cells import State
+        >>> total = State(1.0)
+        >>> program, own = Backend("c").compile([], [], {total: 2.0 * total}).fork()
+        >>> _ = program(), program()
+        >>> float(total.value), float(own[total].value)
+        (1.0, 4.0)
+        """
+        made = copy(self)
+        made.updated = [_twin(c) for c in self.updated]
+        if self.backend.reentrant:
+            made._lock = RLock()
+        return made, dict(zip(self.updated, made.updated, strict=True))
 
     def executable(self, *arrays: Any) -> tuple[Executable, list[Any]]:
         """What runs on arrays of these types, and the values that it takes of fixed cells.
@@ -149,8 +171,10 @@ class Program:
 
     def _step(self, run: Executable, arrays: Sequence[Any]) -> Sequence[Any]:
         load = self.backend.load
-        with _CELLS:  # another thread must not borrow a cell that is being updated
-            outputs, advanced = run([load(c) for c in self.updated], self._values(), arrays)
+        with self._lock:  # another thread must not borrow a cell that is being updated
+            with _CELLS:
+                values = self._values()
+            outputs, advanced = run([load(c) for c in self.updated], values, arrays)
             for cell, value in zip(self.updated, advanced, strict=True):
                 cell.data = value
         return outputs
@@ -193,7 +217,7 @@ class Program:
                 "wrong number of inputs", expected=len(graph.inputs), got=len(arrays)
             )
         types = [_input_type(v, a) for v, a in zip(graph.inputs, arrays, strict=True)]
-        held = [*self.updated, *self.fixed]
+        held = [*self.graph.updates, *self.fixed]
         plain = {c: c.type(name=c.name) for c in held}
         others = [] if self.folded is None else self.folded.variables
         results = replay(graph.results, plain)
@@ -223,6 +247,16 @@ class Program:
             return run
         kept = None if key is None else (key, mapped)
         return shared(kept, lambda: self.backend.mapped(run, mapped))
+
+
+def _twin(cell: Cell) -> Cell:
+    """Another cell with the same value."""
+    if not isinstance(cell, RandomState):
+        return State(cell.numpy())
+    twin = RandomState(cell.name)
+    if cell.data is not None:
+        twin.data = deepcopy(cell.generator())
+    return twin
 
 
 def _input_type(variable: Variable, array: Any) -> Any:

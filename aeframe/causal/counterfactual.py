@@ -133,9 +133,10 @@ def counterfactual(
                 fix="pass the Model: model.counterfactual(evidence=..., do=...)",
             )
         data = data or source.data
+        _require_sites(noise, source.model, data)
         twin = Twin(source.model, {COUNTERFACTUAL: do}, noise)
         return drawn(twin, data, n, seed, source.draws(n, seed), source)
-    nodes = sites_of(lowered(source, arguments(source, data).symbols()).outputs)
+    nodes = _require_sites(noise, source, data)
     seen: dict[str, Any] = {}
     computed: dict[str, Any] = {}
     for name, value in (evidence or {}).items():
@@ -147,6 +148,23 @@ def counterfactual(
             inference = Enumeration()
         return solve(twin, data, inference, n, seed)
     return cases(twin, data, _where(twin, data, inference or Enumeration(), computed))
+
+
+def _require_sites(
+    noise: Mapping[str, Noise] | None, model: Model, data: Sequence[Any]
+) -> dict[str, Apply]:
+    """The sites of a Model, in which those with declared noise are."""
+    nodes = sites_of(lowered(model, arguments(model, data).symbols()).outputs)
+    for name, rule in (noise or {}).items():
+        find_site(name, nodes, "declare the noise of")
+        if not isinstance(rule, Noise):
+            raise ArgumentError(
+                f"the noise of {name!r} is no rule",
+                path=name,
+                expected="an instance, such as ae.causal.GumbelMax()",
+                got=repr(rule),
+            )
+    return nodes
 
 
 def _where(

@@ -28,7 +28,7 @@ UNITS = 50  # of each draw of a posterior: an effect is an average over units
 CONTROL, TREATED, DIRECT, INDIRECT = "control", "treated", "direct", "indirect"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Effect:
     """A contrast of one site between two worlds.
 
@@ -155,7 +155,7 @@ class Effect:
         table.add_row(*row)
         return table
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{self.name} on {self.outcome}\n{render(self.table())}"
 
     def plot(self) -> Any:

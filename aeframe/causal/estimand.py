@@ -12,13 +12,15 @@ and :func:`at` simplify by the laws of probability alone:
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aeframe.causal.graph import Names, as_names
+from aeframe.causal.notation import LATEX, TEXT, Style, latex_name
+from aeframe.core.errors import ArgumentError
 
 if TYPE_CHECKING:
     from xarray import DataArray
@@ -85,40 +87,6 @@ class Estimand(ABC):
 
 
 @dataclass(frozen=True)
-class Style:
-    """How formulas are put together: text or LaTeX."""
-
-    total: str
-    fraction: str
-    do: str
-    bar: str
-    name: Callable[[str], str]
-    brackets: str
-
-
-def latex_name(name: str) -> str:
-    r"""A variable in LaTeX: letters as they are, words upright.
-
-    >>> latex_name("x1"), latex_name("blood_type")
-    ('x_{1}', '\\mathrm{blood\\_type}')
-    """
-    if found := re.fullmatch(r"([A-Za-z])_?(\d*)", name):
-        return f"{found[1]}_{{{found[2]}}}" if found[2] else name
-    return r"\mathrm{" + name.replace("_", r"\_") + "}"
-
-
-TEXT = Style("Σ_{{{}}} {}", "({}) / ({})", "do({})", " | ", str, "[{}]")
-LATEX = Style(
-    r"\sum_{{{}}} {}",
-    r"\frac{{{}}}{{{}}}",
-    r"\operatorname{{do}}({})",
-    r" \mid ",
-    latex_name,
-    r"\left[{}\right]",
-)
-
-
-@dataclass(frozen=True)
 class Probability(Estimand):
     """``P(of | given)``, in an experiment that sets the variables ``do``."""
 
@@ -126,7 +94,7 @@ class Probability(Estimand):
     given: tuple[str, ...] = ()
     do: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def free(self) -> frozenset[str]:
         """All its variables."""
         return frozenset((*self.of, *self.given, *self.do))
@@ -148,7 +116,7 @@ class Product(Estimand):
 
     factors: tuple[Estimand, ...]
 
-    @property
+    @cached_property
     def free(self) -> frozenset[str]:
         """The variables of the factors."""
         return frozenset[str]().union(*(f.free for f in self.factors))
@@ -174,7 +142,7 @@ class Sum(Estimand):
     over: tuple[str, ...]
     body: Estimand
 
-    @property
+    @cached_property
     def free(self) -> frozenset[str]:
         """Those of the body that are not summed over."""
         return self.body.free - set(self.over)
@@ -205,7 +173,7 @@ class Quotient(Estimand):
     top: Estimand
     bottom: Estimand
 
-    @property
+    @cached_property
     def free(self) -> frozenset[str]:
         """Those of both."""
         return self.top.free | self.bottom.free
@@ -226,7 +194,7 @@ class At(Estimand):
     body: Estimand
     values: tuple[tuple[str, Any], ...]
 
-    @property
+    @cached_property
     def free(self) -> frozenset[str]:
         """Those without a value."""
         return self.body.free - {name for name, _ in self.values}
@@ -248,7 +216,7 @@ class Renamed(Estimand):
     body: Estimand
     names: tuple[tuple[str, str], ...]
 
-    @property
+    @cached_property
     def free(self) -> frozenset[str]:
         """Those of the body under their new names."""
         new = dict(self.names)
@@ -267,10 +235,7 @@ class Renamed(Estimand):
 class Zero(Estimand):
     """The probability of what cannot happen."""
 
-    @property
-    def free(self) -> frozenset[str]:
-        """None."""
-        return frozenset()
+    free = frozenset[str]()
 
     def show(self, names: Shown, style: Style) -> str:
         """0."""
@@ -287,11 +252,18 @@ ONE = Product(())
 def P(of: Names, given: Names = (), do: Names = ()) -> Estimand:  # noqa: N802 - as in the books
     """``P(of | given)``, in an experiment on ``do``; 1 where ``of`` is nothing.
 
+    Raises
+    ------
+    ArgumentError
+        When a variable has two of these places.
+
     >>> print(P("y", "z", do="x"))
     P(y | do(x), z)
     """
-    parts = (tuple(sorted(set(as_names(names)))) for names in (of, given, do))
+    parts = [tuple(sorted(set(as_names(names)))) for names in (of, given, do)]
     probability = Probability(*parts)
+    if len(probability.free) < sum(map(len, parts)):
+        raise ArgumentError("a probability has one place for each variable", got=str(probability))
     return probability if probability.of else ONE
 
 
@@ -316,10 +288,14 @@ def total(over: Names, body: Estimand) -> Estimand:
     if isinstance(body, Probability) and set(names) <= set(body.of):
         return P(set(body.of) - set(names), body.given, body.do)
     factors = list(body.factors) if isinstance(body, Product) else [body]
-    left = list(names)
-    while found := next(((v, f) for v in left if (f := _summed(v, factors)) is not None), None):
-        left.remove(found[0])
-        factors = found[1]
+    left, before = list(names), 0
+    while len(left) != before:  # until no law holds; what has most conditions goes first
+        before = len(left)
+        place = {v: len(f.given) for f in factors if isinstance(f, Probability) for v in f.of}
+        for name in sorted(left, key=lambda v: -place.get(v, 0)):
+            if (found := _summed(name, factors)) is not None:
+                left.remove(name)
+                factors = found
     outside = [f for f in factors if f.free.isdisjoint(left)]
     inside = [f for f in factors if not f.free.isdisjoint(left)]
     if not left:
@@ -328,27 +304,28 @@ def total(over: Names, body: Estimand) -> Estimand:
 
 
 def _summed(name: str, factors: list[Estimand]) -> list[Estimand] | None:
-    """The factors after the sum over one variable, if a law of probability gives it."""
+    """The factors after the sum over one variable, if a law of probability gives them."""
     with_name = [f for f in factors if name in f.free]
-    if not all(isinstance(f, Probability) for f in with_name) or not with_name:
+    found = [f for f in with_name if isinstance(f, Probability)]
+    if not found or len(found) < len(with_name):
         return None
-    joint, *others = with_name
-    for other in others:
-        merged = _chain(joint, other) or _chain(other, joint)
+    joint, *others = sorted(found, key=lambda f: len(f.given))
+    for other in others:  # each follows from those with fewer conditions
+        merged = _chain(other, joint) if name in joint.of else None
         if merged is None:
             return None
         joint = merged
-    if not isinstance(joint, Probability) or name not in joint.of:
+    if name not in joint.of:
         return None
     rest = P(set(joint.of) - {name}, joint.given, joint.do)
     return [*(f for f in factors if name not in f.free), *([] if rest == ONE else [rest])]
 
 
-def _chain(f: Any, g: Any) -> Probability | None:
+def _chain(f: Probability, g: Probability) -> Probability | None:
     """``P(a, b | c)`` where ``f`` is ``P(a | b, c)`` and ``g`` is ``P(b | c)``."""
-    b, c = set(g.of), set(g.given)
-    if f.do == g.do and set(f.given) == b | c and not b & c and not set(f.of) & (b | c):
-        return Probability(tuple(sorted({*f.of, *b})), g.given, g.do)
+    same = f.do == g.do and len(f.given) == len(g.of) + len(g.given)
+    if same and {*g.of, *g.given} == {*f.given}:
+        return Probability(tuple(sorted({*f.of, *g.of})), g.given, g.do)
     return None
 
 
@@ -375,11 +352,11 @@ def quotient(top: Estimand, bottom: Estimand) -> Estimand:
 
 def _conditional(a: Estimand, b: Estimand) -> Estimand | None:
     """``P(a | b, c)`` where these are ``P(a, b | c)`` and ``P(b | c)``."""
-    if isinstance(a, Probability) and isinstance(b, Probability):
-        same = (a.given, a.do) == (b.given, b.do)
-        if same and set(b.of) < set(a.of):
-            return P(set(a.of) - set(b.of), {*a.given, *b.of}, a.do)
-    return None
+    if not isinstance(a, Probability) or not isinstance(b, Probability):
+        return None
+    if (a.given, a.do) != (b.given, b.do) or not set(b.of) < set(a.of):
+        return None
+    return P(set(a.of) - set(b.of), {*a.given, *b.of}, a.do)
 
 
 def at(body: Estimand, values: Mapping[str, Any]) -> Estimand:

@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeframe.core.errors import UnknownNameError, nearest
+from aeframe.core.summary import plain_table, render
 from aeframe.infer import Posterior
 from aeframe.infer.layout import Layout
+from aeframe.infer.table import SHOWN
 from aeframe.prob.simulate import Draws
 from aeframe.prob.sites import find_site
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from xarray import Dataset
 
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 Moments = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Outcomes:
     """The sites of a Model in several worlds: its potential outcomes.
 
@@ -113,6 +116,29 @@ class Outcomes:
             same = self[world, site] == np.asarray(value)
             holds &= same.reshape(len(same), -1).all(axis=1)
         return float(np.average(holds, weights=self.probabilities))
+
+    def table(self) -> Table:
+        """Mean and sd of the sites that differ between worlds, and of the others once.
+
+        With the Monte Carlo standard error of the mean, where this is not exact.
+        """
+        table = plain_table("", "site", "world", "mean", "mcse", "sd")
+        for site in self.sites:
+            worlds: dict[str, list[str]] = {}
+            for world, places in self.places.items():
+                worlds.setdefault(places[site], []).append(world)
+            for place, names in worlds.items():
+                mean, sd = self.mean(names[0], site), self.sd(names[0], site)
+                exact = self.probabilities is not None or place in self.moments
+                error = np.zeros_like(sd) if exact else sd / np.sqrt(len(self.draws[place]))
+                told = "all" if len(names) == len(self.places) else ", ".join(names)
+                for index in list(np.ndindex(mean.shape))[:SHOWN]:
+                    numbers = [f"{v[index]:.4g}" for v in (mean, error, sd)]
+                    table.add_row(self.layout.entry(place, index), told, *numbers)
+        return table
+
+    def __repr__(self) -> str:
+        return render(self.table())
 
     def dataset(self) -> Dataset:
         """Draws by world: an xarray Dataset with the dims ``world`` and ``draw``, and the plates'.

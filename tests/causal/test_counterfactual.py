@@ -233,6 +233,16 @@ class Coin(ae.Model):
             ArgumentError,
             "'n' is neither",
         ),
+        (
+            lambda: Coin().counterfactual(do={"x": 0}, noise={"z": GumbelMax()}),
+            KeyError,
+            "the noise of 'z'",
+        ),
+        (
+            lambda: Coin().counterfactual(do={"x": 0}, noise={"y": GumbelMax}),
+            ArgumentError,
+            "is no rule",
+        ),
         (lambda: Squad().counterfactual(evidence={"E": 1}, do={"A": 0}), KeyError, "'E'"),
         (
             lambda: Squad().counterfactual(evidence={"D": 0, "A": 1}, do={"A": 0}),

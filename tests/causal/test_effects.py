@@ -111,6 +111,14 @@ class MBias(ae.Model):
 
 
 def test_m_bias():
+    def regression(**known):
+        """The slope of X in E[Y | X, known]."""
+        means = [MBias().observe({"X": x, **known}).fit().mean("Y") for x in (1.0, 0.0)]
+        return means[0] - means[1]
+
+    answer = CASES["m_bias_linear"]
+    np.testing.assert_allclose(regression(), answer["ols_empty"], atol=1e-8)
+    np.testing.assert_allclose(regression(M=0.0), answer["ols_given_M"], atol=1e-8)
     pair = {"X": 1.0}, {"X": 0.0}
     for inference in (None, ae.Exact()):
         found = ate(MBias(), "Y", *pair, inference=inference)

@@ -153,6 +153,8 @@ def test_wrong_uses():
         P("y").evaluate(table, weights="n")
     with pytest.raises(ArgumentError, match="identify"):
         P("y", do="x").evaluate(table)
+    with pytest.raises(ArgumentError, match="one place"):
+        P("y", ["x", "y"])
     with pytest.raises(ArgumentError, match="a DataFrame"):
         P("y").evaluate([1, 2])
     with pytest.raises(DataError, match="missing"):

@@ -102,6 +102,9 @@ def test_a_dataset_with_the_dim_world(many):
     assert list(found["row"].values) == ["a", "b"]
     assert list(found["world"].values) == list(MANY)
     assert found["Y"].sel(world="treated", row="b").shape == (N,)
+    told = str(worlds(Diamond(), BOTH, only=["M"], n=N))
+    assert "treated.M[b]   treated" in told
+    assert told.count("control.M") == 2
 
 
 def test_a_sampler_by_rejection_does_not_move_the_noise_of_others():

@@ -56,6 +56,7 @@ class JaxBackend(Backend):
     """
 
     name = "jax"
+    reentrant = True
     takes = ("cache", "mesh", "layout")
 
     @classmethod

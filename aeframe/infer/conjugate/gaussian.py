@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import aesara.tensor as at
 import numpy as np
@@ -23,6 +24,8 @@ from aeframe.infer.conjugate.conjugacy import LINKED, LOCATION, LOCATION_PRIORS,
 from aeframe.infer.conjugate.entry import number
 from aeframe.infer.conjugate.joint import Factor, Joint, Stream
 from aeframe.infer.conjugate.linear import Jacobian, Linear, linear, reshaped
+
+LARGE, BLOCKS = 64, 4  # columns from which a symmetric product is made of 10 of 16 blocks
 
 
 @dataclass
@@ -75,8 +78,8 @@ class Gaussian:
             return rows[0], h[0]
         return at.concatenate(rows, axis=0), at.concatenate(h)
 
-    def draw(self, stream: Stream) -> dict[str, Variable]:
-        """A draw of each site: ``L⁻ᵀ (L⁻¹ h + z)`` with LLᵀ = Q and z standard normal.
+    def factored(self) -> Factored:
+        """The Cholesky factor of Q.
 
         Raises
         ------
@@ -88,15 +91,22 @@ class Gaussian:
             raise improper(unknown)
         size = sum(self.sizes.values())
         if self.separate:
-            ((name, shape),) = self.sites.items()
-            q, h = self.precision[name, name], self.shift[name]
-            drawn = stream.draw(Normal(h / q, q**-0.5), (size,))
-            return {name: reshaped(drawn, shape)}
+            ((name, _),) = self.sites.items()
+            root = at.sqrt(self.precision[name, name])
+            return Factored(root, self.shift[name] / root, size)
         q, h = self.system()
         factor = CholeskyOp()(q)
-        noise = stream.draw(Normal(0.0, 1.0), (size,))
-        x = TriangularSolveOp(transposed=True)(factor, TriangularSolveOp()(factor, h) + noise)
-        return self.split(x)
+        return Factored(factor, TriangularSolveOp()(factor, h), size)
+
+    def draw(self, stream: Stream) -> dict[str, Variable]:
+        """A draw of each site.
+
+        Raises
+        ------
+        FitError
+            As :meth:`factored`.
+        """
+        return self.split(self.factored().draw(stream))
 
     def split(self, x: Variable) -> dict[str, Variable]:
         """The values of the sites that the vector x holds."""
@@ -106,6 +116,37 @@ class Gaussian:
             found[name] = reshaped(x[start : start + n], shape)
             start += n
         return found
+
+
+@dataclass(frozen=True)
+class Factored:
+    """``exp(−½ xᵀ Q x + hᵀ x)`` by LLᵀ = Q.
+
+    Attributes
+    ----------
+    factor
+        L; of a diagonal one, the diagonal.
+    half
+        L⁻¹ h.
+    size
+        The length of x.
+    """
+
+    factor: Variable
+    half: Variable
+    size: int
+
+    def log_integral(self) -> Variable:
+        """``½ hᵀ Q⁻¹ h − ½ log |Q|``: the log of the integral over x, but for a constant."""
+        roots = self.factor if self.factor.type.ndim == 1 else at.diagonal(self.factor)
+        return (self.half**2).sum() / 2 - at.log(roots).sum()
+
+    def draw(self, stream: Stream) -> Variable:
+        """``L⁻ᵀ (L⁻¹ h + z)`` with z standard normal."""
+        x = self.half + stream.draw(Normal(0.0, 1.0), (self.size,))
+        if self.factor.type.ndim == 1:
+            return x / self.factor
+        return TriangularSolveOp(transposed=True)(self.factor, x)
 
 
 def may_be_normal(factor: Factor) -> bool:
@@ -262,7 +303,22 @@ def _product(j: Jacobian, w: Variable | None, k: Jacobian) -> Variable:
         return j.array[:, None] * _apply(w, k.array)
     if k.diagonal:
         return (_apply(w, j.array) * k.array[:, None]).T
-    return at.dot(j.array.T, _apply(w, k.array))
+    return _gram(j.array, w) if j is k else at.dot(j.array.T, _apply(w, k.array))
+
+
+def _gram(array: Variable, w: Variable | None) -> Variable:
+    """``Jᵀ w J``; of a large one the blocks above the diagonal, which those below repeat."""
+    size = array.type.shape[1]
+    if size < LARGE:
+        return at.dot(array.T, _apply(w, array))
+    cuts = [i * size // BLOCKS for i in range(BLOCKS + 1)]
+    parts = [array[:, a:b] for a, b in pairwise(cuts)]
+    weighted = [_apply(w, part) for part in parts]
+    made = {
+        (i, k): at.dot(parts[i].T, weighted[k]) for i in range(BLOCKS) for k in range(i, BLOCKS)
+    }
+    rows = [[made[i, k] if i <= k else made[k, i].T for k in range(BLOCKS)] for i in range(BLOCKS)]
+    return at.concatenate([at.concatenate(row, axis=1) for row in rows], axis=0)
 
 
 def _square(diagonal: Variable) -> Variable:

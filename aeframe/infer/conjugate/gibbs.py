@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 import aesara.tensor as at
@@ -12,6 +15,7 @@ from aesara.graph.basic import Variable
 from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
+from aeframe.backends.native import cpus
 from aeframe.core.cells import RandomState, State
 from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import replay
@@ -20,7 +24,7 @@ from aeframe.core.shapes import evaluate
 from aeframe.distributions.continuous import FlatOp
 from aeframe.infer.conjugate.joint import Joint, Stream, joint
 from aeframe.infer.conjugate.steps import Step, choose_steps, refuse_discrete, report
-from aeframe.infer.conjugate.within import Adaptation, nuts_step
+from aeframe.infer.conjugate.within import Adaptation, NutsStep, nuts_step
 from aeframe.infer.posterior import Inference
 from aeframe.infer.sampled import SampledPosterior
 from aeframe.prob import Model, sites_of
@@ -29,6 +33,7 @@ from aeframe.prob.programs import Arguments, arguments, backend_of, cached
 from aeframe.prob.simulate import Draws, simulate
 from aeframe.rewrites import Report
 
+EXACT, ADAPTED = 200, 500  # sweeps of warmup: exact draws only forget the start
 PIECE = 50  # sweeps of one call: the progress bar moves, and an interrupt is heard, in between
 
 
@@ -65,22 +70,61 @@ class Sweep:
     stats: tuple[str, ...]
     own: dict[State, NDArray[Any]]
 
-    def chain(
-        self, start: dict[str, Any], seed: Sequence[int], sweeps: int, bar: Any
+    @property
+    def adapts(self) -> bool:
+        """Whether there is a step of NUTS."""
+        return any(isinstance(step, NutsStep) for step in self.steps)
+
+    def chains(
+        self, starts: dict[str, NDArray[Any]], seed: int, sweeps: int
     ) -> dict[str, NDArray[Any]]:
-        """The values, and what steps tell, after each of ``sweeps`` sweeps."""
-        for name, cell in self.values.items():
-            cell.value = start[name]
-        for cell, value in self.own.items():
-            cell.value = value
-        self.rng.data = np.random.default_rng(list(seed))
-        pieces = []
-        for first in range(0, sweeps, PIECE):
-            found = self.program.scan(np.arange(first, first + PIECE))
-            pieces.append([to_numpy(v) for v in found])
-            bar.update(min(PIECE, sweeps - first))
-        columns = [np.concatenate(c)[:sweeps] for c in zip(*pieces, strict=True)]
+        """The values, and what steps tell, after each of ``sweeps`` sweeps: (chain, sweep, ...).
+
+        Chains run side by side where the backend lets them. An interrupt ends all.
+        """
+        count = len(next(iter(starts.values())))
+        stop = threading.Event()
+        reentrant = self.program.backend.reentrant
+        with (
+            progress_bar(count * sweeps, "Gibbs", "sweep") as bar,
+            ThreadPoolExecutor(min(count, cpus()) if reentrant else 1) as pool,
+        ):
+            runs = [
+                self._pieces({k: v[c] for k, v in starts.items()}, [seed, c], sweeps, bar)
+                for c in range(count)
+            ]
+            first = next(runs[0])  # compiles, once
+            work = [pool.submit(_until, stop, run) for run in runs]
+            try:
+                wait(work)
+            finally:
+                stop.set()
+            found = [w.result() for w in work]
+        found[0].insert(0, first)
+        columns = [
+            np.stack([np.concatenate([piece[i] for piece in run])[:sweeps] for run in found])
+            for i in range(len(first))
+        ]
         return dict(zip((*self.values, *self.stats), columns, strict=True))
+
+    def _pieces(
+        self, start: dict[str, Any], seed: Sequence[int], sweeps: int, bar: Any
+    ) -> Iterator[list[NDArray[Any]]]:
+        """One chain, ``PIECE`` sweeps at a time."""
+        program, own = self.program.fork()
+        for name, cell in self.values.items():
+            own[cell].restore(np.asarray(start[name]))
+        for cell, value in self.own.items():
+            own[cell].restore(value)
+        own[self.rng].data = np.random.default_rng(list(seed))
+        for first in range(0, sweeps, PIECE):
+            yield [to_numpy(v) for v in program.scan(np.arange(first, first + PIECE))]
+            bar.update(min(PIECE, sweeps - first))
+
+
+def _until(stop: threading.Event, pieces: Iterator[list[Any]]) -> list[list[Any]]:
+    """All pieces, or those until ``stop`` is set."""
+    return list(takewhile(lambda _: not stop.is_set(), pieces))
 
 
 @dataclass(frozen=True)
@@ -96,7 +140,8 @@ class Gibbs(Inference):
     Attributes
     ----------
     chains, draws, warmup
-        Number of chains, of draws kept from each, and of sweeps before these.
+        Number of chains, of draws kept from each, and of sweeps before these: by default 200, or
+        500 where a step of NUTS adapts in them.
     thin
         Every ``thin``-th sweep is kept.
     target_acceptance, max_depth
@@ -120,14 +165,14 @@ class Gibbs(Inference):
 
     chains: int = 4
     draws: int = 1000
-    warmup: int = 500
+    warmup: int | None = None
     thin: int = 1
     target_acceptance: float = 0.8
     max_depth: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.chains, self.draws, self.thin) < 1 or self.warmup < 0:
+        if min(self.chains, self.draws, self.thin) < 1 or (self.warmup or 0) < 0:
             raise ArgumentError("Gibbs needs at least one chain and one draw", got=str(self))
 
     def run(self, model: Model, data: Sequence[Any]) -> GibbsPosterior:
@@ -146,14 +191,12 @@ class Gibbs(Inference):
             cell.value = array
         model.init()
         starts = self._starts(model, sweep.joint, data)
-        sweeps = self.warmup + self.draws * self.thin
-        with progress_bar(self.chains * sweeps, "Gibbs", "sweep") as bar:
-            found = [
-                sweep.chain({k: starts[k][c] for k in sweep.values}, [self.seed, c], sweeps, bar)
-                for c in range(self.chains)
-            ]
-        kept = slice(self.warmup + self.thin - 1, None, self.thin)
-        together = {k: np.stack([chain[k][kept] for chain in found]) for k in found[0]}
+        warmup = ADAPTED if sweep.adapts else EXACT
+        warmup = warmup if self.warmup is None else self.warmup
+        sweeps = warmup + self.draws * self.thin
+        found = sweep.chains({k: starts[k] for k in sweep.values}, self.seed, sweeps)
+        kept = slice(warmup + self.thin - 1, None, self.thin)
+        together = {k: v[:, kept] for k, v in found.items()}
         chains = {k: together[k] for k in sweep.values}
         if sweep.computed is not None:
             rows = [v.reshape(-1, *v.shape[2:]) for v in chains.values()]
@@ -189,7 +232,9 @@ class Gibbs(Inference):
 
     def sweep(self, model: Model, given: Arguments) -> Sweep:
         """The program for data of these types."""
-        options = Adaptation(self.target_acceptance, self.max_depth, self.warmup)
+        options = Adaptation(self.target_acceptance, self.max_depth, ADAPTED)
+        if self.warmup is not None:
+            options = replace(options, warmup=self.warmup)
         key = ("gibbs", repr(given.types), options)
         return cached(model, key, lambda: _compile(model, given, options))
 

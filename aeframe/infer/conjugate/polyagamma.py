@@ -55,16 +55,24 @@ class PolyaGammaOp(DrawOp):
 def _on_jax(node: Apply) -> Callable[..., Any]:
     """The same sampler, called from the compiled program: XLA has no loop of its speed."""
     import jax
+    import jax.numpy as jnp
 
     shape = node.outputs[1].type.shape
     wanted = jax.ShapeDtypeStruct(shape, np.float64)
 
-    def host(key: Any, n: Any, z: Any) -> NDArray[np.float64]:
-        return draw(np.random.default_rng(np.asarray(key)), n, z, shape)
-
     def call(rng: dict[str, Any], n: Any, z: Any) -> tuple[dict[str, Any], Any]:
         key, subkey = jax.random.split(rng["jax_state"], 2)
-        drawn = jax.pure_callback(host, wanted, subkey, n, z, vmap_method="sequential")
+        n, z = (jnp.asarray(v, "float64") for v in (n, z))
+
+        def host(packed: Any) -> NDArray[np.float64]:
+            seed, first, second = np.split(np.asarray(packed), [1, 1 + n.size])
+            rng = np.random.default_rng(int(seed[0]))
+            return draw(rng, first.reshape(n.shape), second.reshape(z.shape), shape)
+
+        # in one array: each that goes to the host costs as much as hundreds of draws
+        seed = jax.random.bits(subkey, (1,), "uint32").astype("float64")
+        packed = jnp.concatenate([seed, n.ravel(), z.ravel()])
+        drawn = jax.pure_callback(host, wanted, packed, vmap_method="sequential")
         return {**rng, "jax_state": key}, drawn
 
     return call

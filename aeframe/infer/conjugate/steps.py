@@ -15,6 +15,13 @@ from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import remake, replay, toposort
 from aeframe.core.structure import Structure
 from aeframe.distributions import Categorical, LeafDensityOp
+from aeframe.distributions.continuous import FlatOp
+from aeframe.infer.conjugate.collapsed import (
+    draw_with_scales,
+    is_accepted,
+    proposal,
+    scales_of,
+)
 from aeframe.infer.conjugate.conditional import NotConjugateError, full_conditional
 from aeframe.infer.conjugate.gaussian import full_gaussian, may_be_normal
 from aeframe.infer.conjugate.joint import Factor, Joint, Stream
@@ -69,11 +76,27 @@ class ConjugateStep(Step):
 
 @dataclass(frozen=True)
 class GaussianStep(Step):
-    """Sites together from their joint normal full conditional."""
+    """Sites together from their joint normal full conditional.
+
+    Attributes
+    ----------
+    scales
+        Numbers that are drawn before, with these integrated out.
+    members
+        The steps of scales that are drawn with them, several times in a sweep.
+    mixture
+        Whether the joint normal is given draws that make it so.
+    """
+
+    scales: tuple[str, ...] = ()
+    members: tuple[ConjugateStep, ...] = ()
+    mixture: bool = False
 
     def update(self, joint: Joint, stream: Stream) -> dict[str, Variable]:
         """A draw of it."""
-        return full_gaussian(joint, self.sites, stream).draw(stream)
+        found = full_gaussian(joint, self.sites, stream)
+        updates = [step.update for step in self.members]
+        return draw_with_scales(joint, found, updates, self.scales, stream)
 
     def rewrites(self, joint: Joint) -> list[Rewrite]:
         """The pairs of each site, and the block."""
@@ -81,7 +104,10 @@ class GaussianStep(Step):
         kind = "Normal" if found.separate else "MultivariateNormal"
         given = ", given Pólya-Gamma or scale draws" if found.mixture else ""
         after = f"{', '.join(self.sites)} | rest ~ {kind}{given}"
-        return [
+        if self.scales:
+            after += f", after {', '.join(self.scales)} without them"
+        rows = [r for step in self.members for r in step.rewrites(joint)]
+        return [*rows] + [
             Rewrite(
                 " and ".join(found.rules.get(name, ("normal",))),
                 name,
@@ -90,6 +116,38 @@ class GaussianStep(Step):
             )
             for name in self.sites
         ]
+
+
+@dataclass(frozen=True)
+class StretchStep(Step):
+    """Normal sites together times a number g: a Metropolis step without mixture draws.
+
+    Pólya-Gamma draws hold the length of a vector of coefficients most of all (Liu & Sabatti 2000:
+    such a group of moves has the Jacobian gⁿ).
+    """
+
+    def update(self, joint: Joint, stream: Stream) -> dict[str, Variable]:
+        """The sites, stretched where that is accepted."""
+        held = [joint.held[name] for name in self.sites]
+        n = sum(int(np.prod(v.type.shape, dtype=np.int64)) for v in held)
+        density = at.constant(0.0)
+        for factor in joint.around(self.sites):
+            if not isinstance(factor.family, FlatOp):
+                assert factor.family is not None
+                density += LeafDensityOp(factor.family)(factor.value, *factor.parameters).sum()
+        now, log_density = list(held), density
+        for _ in range(2):
+            move = proposal(stream, n, 1.0)
+            moved = [v * at.exp(move) for v in now]
+            (other,) = replay([density], dict(zip(held, moved, strict=True)))
+            accepted = is_accepted(stream, other - log_density + n * move)
+            now = [at.switch(accepted, *pair) for pair in zip(moved, now, strict=True)]
+            log_density = at.switch(accepted, other, log_density)
+        return dict(zip(self.sites, now, strict=True))
+
+    def rewrites(self, joint: Joint) -> list[Rewrite]:
+        """None: another step draws the sites."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -255,9 +313,22 @@ def choose_steps(joint: Joint) -> tuple[tuple[Step, ...], dict[str, str]]:
             except NotConjugateError:
                 reasons[name] = str(reason)
     for block in blocks:
-        steps[block[0]] = GaussianStep(tuple(block))
+        steps[block[0]] = _with_scales(joint, block, steps)
     ordered = [steps[name] for name in joint.nodes if name in steps]
-    return tuple(ordered), reasons
+    mixtures = [s for s in ordered if isinstance(s, GaussianStep) and s.mixture]
+    return (*(StretchStep(s.sites) for s in mixtures), *ordered), reasons
+
+
+def _with_scales(joint: Joint, block: Sequence[str], steps: dict[str, Step]) -> GaussianStep:
+    """The step of a block, with those steps of its scales that it repeats."""
+    found = scales_of(joint, block)
+    scalars = tuple(k for k in found if np.prod(joint.factors[k].shape) == 1)
+    if not full_gaussian(joint, block, Stream()).mixture:
+        return GaussianStep(tuple(block), scalars)
+    members = [s for k in found if isinstance(s := steps.get(k), ConjugateStep)]
+    for member in members:
+        del steps[member.sites[0]]
+    return GaussianStep(tuple(block), scalars, tuple(members), mixture=True)
 
 
 def _place(joint: Joint, name: str, blocks: list[list[str]]) -> None:

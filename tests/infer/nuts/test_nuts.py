@@ -14,6 +14,7 @@ from aeframe.distributions import Flat, Poisson
 from aeframe.infer import SampledPosterior
 from aeframe.infer.nuts import chains as chains_module
 from aeframe.infer.nuts import host as host_module
+from aeframe.infer.nuts import sampler
 from aeframe.infer.nuts.chains import _schedule, make_kernel
 
 RNG = np.random.default_rng(0)
@@ -181,7 +182,7 @@ def test_the_schedule_is_as_long_as_the_run():
 def test_all_chains_vectorized_are_the_chains_one_by_one(monkeypatch):
     """What an accelerator runs: one program for all chains."""
     alone = line().fit(X, inference=ae.NUTS(chains=2, draws=50, warmup=50))
-    monkeypatch.setattr(ae.infer.nuts, "make_kernel", lambda *a: make_kernel(*a, vectorized=True))
+    monkeypatch.setattr(sampler, "make_kernel", lambda *a: make_kernel(*a, vectorized=True))
     together = line().fit(X, inference=ae.NUTS(chains=2, draws=50, warmup=50))
     np.testing.assert_allclose(together.chains["w"][:, :3], alone.chains["w"][:, :3], rtol=1e-6)
     assert together.chains["w"].shape == (2, 50, 2)
