@@ -1,4 +1,4 @@
-"""Interventions, effects and counterfactuals of Models; identification; effects from data.
+"""Interventions, queries, counterfactuals, identification, and effects from data.
 
 Interventions are passes that set sites of a Model and leave the Model itself as it is.
 """

@@ -304,7 +304,7 @@ class Model(Module):
         """Refuse names that no site has, where data cannot change the sites and they are known."""
         if not isinstance(names, Mapping) or not names:
             raise ArgumentError(
-                f"{verb} takes a dict of sites", expected='{"x": 1.0}', got=repr(names)
+                f"{verb.split()[0]} takes a dict of sites", expected='{"x": 1.0}', got=repr(names)
             )
         for name in names:
             if self._names and not str(name).endswith(".natural"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import aeframe as ae
-from aeframe.demo.kidney import fitted, patients, recovery
+from aeframe.demo.kidney import by_formula, fitted, patients, recovery
 
 
 @pytest.mark.parametrize("backend", ["jax", "c"])
@@ -31,3 +31,8 @@ def test_parameters_are_the_frequencies():
             chosen = (p["treatment"] == t) & (p["size"] == s)
             rate = p["recovered"][chosen].mean()
             np.testing.assert_allclose(model.cured.value[t, s], rate, atol=1e-5)
+
+
+def test_the_formula_of_the_graph_gives_the_same_from_the_table():
+    found = by_formula(fitted())
+    np.testing.assert_allclose([found["A"], found["B"]], [0.8325462174, 0.778875], atol=1e-9)
