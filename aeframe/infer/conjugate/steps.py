@@ -332,19 +332,20 @@ def _with_scales(joint: Joint, block: Sequence[str], steps: dict[str, Step]) -> 
 
 
 def _place(joint: Joint, name: str, blocks: list[list[str]]) -> None:
-    """Put a normal site into the first block that it is jointly normal with."""
-    for block in blocks:
-        together = [*block, name]
+    """Put a normal site into the blocks that it is jointly normal with, which become one."""
+    block = [name]
+    for other in [b for b in blocks if joint.blanket(b) & {name}]:
+        together = [*other, *block]
         size = sum(int(np.prod(joint.factors[k].shape, dtype=np.int64)) for k in together)
-        if size > BLOCK or not joint.blanket(block) & {name}:
+        if size > BLOCK:
             continue
         try:
             full_gaussian(joint, together, Stream())
         except NotConjugateError:
             continue
-        block.append(name)
-        return
-    blocks.append([name])
+        blocks.remove(other)
+        block = together
+    blocks.append(block)
 
 
 def report(joint: Joint, steps: Sequence[Step]) -> Report:

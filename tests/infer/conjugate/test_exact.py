@@ -303,3 +303,23 @@ def test_nothing_free():
 
     with pytest.raises(ArgumentError, match="all sites are observed"):
         exact(call, y=1.0)
+
+
+class Centred(ae.Model):
+    """Effects of two groups around means that are declared apart."""
+
+    def __call__(self):
+        base = self.sample("base", ae.Normal(1, 2))
+        shift = self.sample("shift", ae.Normal(0, 3))
+        effect = self.sample("effect", ae.Normal(at.stack([base, base + shift]), 0.5), shape=(2,))
+        self.sample("y", ae.Normal(effect, 1), shape=(4, 2))
+
+
+def test_sites_declared_apart_are_one_block():
+    y = np.array([[1.0, 3.0], [2.0, 5.0], [0.5, 4.0], [1.5, 3.5]])
+    found = Centred().observe({"y": y}).fit(inference=Exact())
+    design = np.array([[1.0, 0.0], [1.0, 1.0]])
+    noise = 0.25 + 1 / 4  # of a group's mean around its mean effect
+    precision = design.T @ design / noise + np.diag([1 / 4, 1 / 9])
+    wanted = np.linalg.solve(precision, design.T @ y.mean(0) / noise + [1 / 4, 0])
+    np.testing.assert_allclose([found.mean("base"), found.mean("shift")], wanted, rtol=1e-10)
