@@ -202,6 +202,8 @@ def contrast(
     >>> round(contrast(Chain(), "y", {"x": 1}, {"x": 0}, by=Quantile(0.9)).estimate, 12)
     2.0
     """
+    if not isinstance(outcome, str):
+        raise ArgumentError("an effect is on one site", expected='"y"', got=repr(outcome))
     found = worlds(source, {TREATED: treated, CONTROL: control}, *data, only=(outcome,), **query)
     return Effect(name, outcome, TREATED, CONTROL, by, found)
 
