@@ -13,7 +13,7 @@ from aeframe.causal.estimate.result import Estimate
 from aeframe.core.errors import ArgumentError
 from aeframe.core.structure import Structure
 from aeframe.core.summary import plain_table, render
-from aeframe.infer.diagnosis import Check
+from aeframe.infer.diagnosis import Check, Diagnosis
 
 
 class Refuter(Structure):
@@ -170,20 +170,8 @@ def risk_ratio(estimate: Estimate, effect: float) -> float:
     return float(np.exp(0.91 * effect / y.std(ddof=1)))
 
 
-@dataclass(frozen=True)
-class Refutation:
+class Refutation(Diagnosis):
     """What the refuters found; as text, a verdict above a table."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def good(self) -> bool:
-        """Whether the estimate stands."""
-        return all(c.good for c in self.checks)
-
-    def __getitem__(self, name: str) -> Check:
-        """What the refuter of that name found."""
-        return {c.name: c for c in self.checks}[name]
 
     @property
     def verdict(self) -> str:
@@ -200,6 +188,8 @@ class Refutation:
                 c.words if c.good else f"{c.words}. {c.fix}",
             )
         return f"{self.verdict}\n{render(table)}"
+
+    __repr__ = __str__
 
 
 def refute(estimate: Estimate, refuters: Sequence[Refuter] = ()) -> Refutation:
