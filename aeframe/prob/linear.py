@@ -84,7 +84,8 @@ class LinearModel(Model):
         In Wilkinson's notation with group-level effects, such as
         ``"y ~ x1 + bs(x2, df=5) + (1 + x1 | group)"``; see the library formulae.
     data
-        A frame (pandas, or a dict of columns).
+        A frame (pandas, or a dict of columns). Labels are sorted, but a pandas Categorical keeps
+        the order of its categories; the first one is the baseline.
     family
         Of the response: see :mod:`aeframe.prob.families`.
     coefficients
@@ -128,6 +129,8 @@ class LinearModel(Model):
         self.columns = columns_of(formula, data)
         self.priors = dict(priors or {})
         self.shows_mean = False
+        if family.has_order:
+            self.design.require_order(type(family).__name__)
         self.response = family.response(self.design.response)
         for name, prior in self.priors.items():
             if name not in self.design.terms and name != "Intercept":
