@@ -429,6 +429,11 @@ def test_idle_ends_are_dropped():
             ShapeError,
             "do not broadcast",
         ),
+        (
+            lambda: ae.HiddenMarkov(INITIAL, TRANSITION, ae.Normal(np.eye(2), np.ones(2)), 3),
+            ShapeError,
+            r"sd\[:, None\] for one of each state",
+        ),
     ],
 )
 def test_wrong_arguments(make, error, words):

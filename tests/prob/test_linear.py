@@ -88,7 +88,7 @@ def test_ordered_labels_are_their_codes(tmp_path):
     again = ae.load(tmp_path / "model.ae")
     expected = fit("rank ~ x", family=family).mode
     np.testing.assert_allclose(again.fit(inference=Laplace(restarts=1)).mode, expected, atol=1e-6)
-    with pytest.raises(DataError, match="3 categories|levels=3"):
+    with pytest.raises(DataError, match="give levels=3"):
         LinearModel("rank ~ x", FRAME.assign(rank=labels), families.Ordinal(levels=4))
 
 
