@@ -157,6 +157,7 @@ class HiddenMarkov(Combined):
     ShapeError
         When an argument has fewer axes than another, and K entries: of the states, or channels?
 
+    >>> from aeframe.distributions import Normal
     >>> two = [[0.9, 0.1], [0.1, 0.9]]
     >>> hmm = HiddenMarkov([0.5, 0.5], two, Normal([0.0, 0.0], 1.0), steps=3)
     >>> round(float(hmm.log_density([0.0, 0.0, 0.0]).eval()), 4)
