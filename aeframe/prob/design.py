@@ -53,6 +53,8 @@ class Design:
         Whether there is one.
     mean, sd
         Of each column; a constant column has sd 1.
+    constant
+        The names of the columns that do not vary.
     groups
         Group-level term → the labels of its effects.
     plates
@@ -94,8 +96,9 @@ class Design:
                 self._taken += places
         x = self._common(None)
         self.mean = x.mean(axis=0)
-        sd = x.std(axis=0)
-        self.sd = np.where(sd > 0, sd, 1.0)
+        varies = np.ptp(x, axis=0) > 0  # of a constant, the sd may be a rounding error
+        self.sd = np.where(varies, x.std(axis=0), 1.0)
+        self.constant = [name for name, k in zip(self.names, varies, strict=True) if not k]
         self.groups: dict[str, list[str]] = {}
         self.group_scale: dict[str, float] = {}
         self.plates: dict[str, str] = {}

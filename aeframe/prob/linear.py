@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -94,6 +95,8 @@ class LinearModel(Model):
         Term → :class:`~aeframe.distributions.Normal`: another prior for the coefficients of a
         term, or for ``"Intercept"`` (of centred predictors).
 
+    Warns when a predictor does not vary, beside an intercept.
+
     Raises
     ------
     ArgumentError
@@ -132,6 +135,13 @@ class LinearModel(Model):
         if family.has_order:
             self.design.require_order(type(family).__name__)
         self.response = family.response(self.design.response)
+        if self.design.constant and (self.design.intercept or not family.has_intercept):
+            warnings.warn(
+                f"{', '.join(self.design.constant)} of {formula!r} does not vary in these data: "
+                "beside the intercept they tell nothing of its coefficient, whose posterior is "
+                "its prior; leave it out",
+                stacklevel=2,
+            )
         for name, prior in self.priors.items():
             if name not in self.design.terms and name != "Intercept":
                 known = [*self.design.terms, "Intercept"]

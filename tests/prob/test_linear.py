@@ -92,6 +92,18 @@ def test_ordered_labels_are_their_codes(tmp_path):
         LinearModel("rank ~ x", FRAME.assign(rank=labels), families.Ordinal(levels=4))
 
 
+@pytest.mark.parametrize("intercept", [True, False])
+def test_a_predictor_that_does_not_vary(intercept):
+    frame = FRAME.assign(x=0.1)
+    if intercept:
+        with pytest.warns(UserWarning, match="x of .* does not vary"):
+            model = LinearModel("normal ~ x + w", frame)
+    else:
+        model = LinearModel("normal ~ 0 + x + w", frame)
+    assert model.design.sd[0] == 1
+    assert model.design.constant == ["x"]
+
+
 def test_group_effects_shrink_and_are_named():
     model = LinearModel("grouped ~ x + w + (1 | group)", FRAME)
     posterior = model.fit(inference=Laplace(restarts=1))
