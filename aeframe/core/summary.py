@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,9 +14,25 @@ from aeframe.core.module import Module
 from aeframe.core.shapes import shape_text
 from aeframe.core.structure import branches
 
+# columns that may be folded have this room at least, where a table has no room for all
+ROOM = 12
+NUMBER = re.compile(r"[-+]?([\d.,]+(e[-+]?\d+)?%?|nan|inf)|")
+
 
 def render(table: Table, width: int = 100) -> str:
-    """A rich table as text, without colours, at most ``width`` wide."""
+    """A rich table as text, without colours, ``width`` wide at most.
+
+    It is wider where numbers, their headers and names that are not to be folded need it: no digit
+    of a number is ever cut.
+    """
+    needed = 0
+    for column in table.columns:
+        cells = [str(cell) for cell in column.cells]
+        widest = max(map(len, [str(column.header), *cells]))
+        if column.no_wrap or all(map(NUMBER.fullmatch, cells)):
+            column.no_wrap, column.min_width = True, widest
+        needed += (widest if column.no_wrap else min(widest, ROOM)) + 3
+    width = max(width, needed)
     stream = io.StringIO()
     Console(file=stream, width=width, color_system=None, markup=False).print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")

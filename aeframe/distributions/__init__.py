@@ -28,6 +28,7 @@ from aeframe.distributions.discrete import (
     Poisson,
 )
 from aeframe.distributions.draws import DrawOp, parts
+from aeframe.distributions.markov import HiddenMarkov
 from aeframe.distributions.multivariate import (
     Dirichlet,
     DirichletMultinomial,
@@ -50,7 +51,7 @@ from aeframe.distributions.positive import (
     Weibull,
 )
 from aeframe.distributions.rules import LogDensityOp, density_of_expression
-from aeframe.distributions.sequence import AR, GaussianRandomWalk, HiddenMarkov
+from aeframe.distributions.sequence import AR, GaussianRandomWalk
 from aeframe.distributions.transformed import Transformed
 from aeframe.distributions.truncated import Censored, Truncated
 

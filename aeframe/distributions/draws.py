@@ -214,11 +214,14 @@ def _require_room(name: str, own: Shape, shape: Sequence[Size], n_event: int) ->
         for i, (s, t) in enumerate(zip(own, tail, strict=True))
     )
     if not fits:
+        one = own[len(own) - n_event :]
+        whole = f"write shape={(*shape, *one)}: the last axes are those of one draw"
+        lacks = n_event and len(own) == n_event and tuple(shape)[-n_event:] != tuple(one)
         raise ShapeError(
             f"the arguments of {name} do not fit the shape",
             expected=f"arguments that broadcast to {tuple(shape)}",
             got=shape_text(own),
-            fix="leave out `shape`, or reshape the arguments",
+            fix=whole if lacks else "leave out `shape`, or reshape the arguments",
         )
 
 

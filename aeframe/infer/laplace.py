@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
 from aeframe.core.grad import grad, vjp
+from aeframe.core.supports import Real
 from aeframe.infer.climb import Climb, Start, report
 from aeframe.infer.diagnosis import Check, check_pareto_k, pareto_k
 from aeframe.infer.posterior import Inference, Posterior
@@ -32,6 +33,11 @@ DRAWS, CHUNK = 1000, 100
 @dataclass(frozen=True)
 class LaplacePosterior(Posterior):
     """A normal distribution on the unconstrained scale, at the mode.
+
+    Of a site of real numbers this is its posterior: :meth:`mean` and :meth:`sd` are those of the
+    normal distribution, in closed form. Any other site is a function of it, such as exp(u): its
+    :meth:`mean` is of 1000 draws; :meth:`sd`, which the summary shows, is by the delta method, so
+    it is near the sd of :meth:`draws` only where the function is nearly linear.
 
     Attributes
     ----------
@@ -93,10 +99,22 @@ class LaplacePosterior(Posterior):
         ]
         return pareto_k(np.concatenate(log_p) + 0.5 * (self._noise(DRAWS, 0) ** 2).sum(axis=1))
 
+    def mean(self, site: str) -> NDArray[np.float64]:
+        """The expectation of a site: the mode of one of real numbers, else of 1000 draws."""
+        if site in self._real:
+            return np.asarray(self.values[site], dtype="float64")
+        return super().mean(site)
+
+    @property
+    def _real(self) -> set[str]:
+        """The sites that are entries of the vector as they are."""
+        return {b.name for b in self._density.space.blocks if isinstance(b.support, Real)}
+
     def sd(self, site: str) -> NDArray[np.float64]:
         """The standard deviation of a site (computed ones too) on its own scale.
 
-        By the delta method: ``J Σ Jᵀ`` with J the derivative of the site's value.
+        By the delta method: ``J Σ Jᵀ`` with J the derivative of the site's value; exact of a site
+        of real numbers, and of one that is linear in such sites.
         """
         find_site(site, self.values, "take the sd of")
         space = self._density.space
@@ -113,6 +131,15 @@ class LaplacePosterior(Posterior):
     def statistics(self) -> Statistics:
         """Site → mode and standard deviation (by the delta method), computed sites too."""
         return {k: {"mode": v, "sd": self.sd(k)} for k, v in self.values.items()}
+
+    def summary(self) -> str:
+        """The table, the verdict, and what the sd is where it is not that of the draws."""
+        told = super().summary()
+        if set(self.values) == self._real:
+            return told
+        return f"{told}\nsd: by the delta method; that of draws differs where a site is skewed."
+
+    __str__ = summary
 
     def checks(self) -> Iterator[Check]:
         """Whether the search converged, to a mode, and near the posterior."""

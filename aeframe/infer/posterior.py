@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeframe.core.cells import Store
+from aeframe.core.errors import ArgumentError
 from aeframe.core.files import save
 from aeframe.core.module import is_array
 from aeframe.core.shapes import shape_text
@@ -132,8 +133,14 @@ class Posterior(Structure):
 
         By Pareto-smoothed importance sampling (Vehtari, Gelman and Gabry 2017), of the entries of
         the observed site; printed, it counts the entries whose k is too large to be trusted.
+
+        Raises
+        ------
+        ArgumentError
+            When the observed site has one entry, such as a sequence: nothing is left without it.
         """
         data = self.inference_data()
+        _require_entries(data.get("log_likelihood"), self.layout.observed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from arviz import loo
@@ -202,6 +209,19 @@ class Posterior(Structure):
             When an attribute of the Model holds code or something no file can describe.
         """
         save(self, path)
+
+
+def _require_entries(likelihood: Any, sites: Sequence[str]) -> None:
+    """Raise unless the only observed site has several entries that can be left out."""
+    if len(sites) == 1 and likelihood is not None and likelihood[sites[0]][0, 0].size == 1:
+        raise ArgumentError(
+            f"the observed site {sites[0]!r} is one observation: left out, there is nothing to fit",
+            path=sites[0],
+            expected="a site with several entries, each independent given the others",
+            got="1 entry (a sequence, or a vector, counts as one)",
+            fix="give the site a plate, one entry for each sequence or row; compare models by "
+            "`log_evidence` where the method has it",
+        )
 
 
 def shown(value: NDArray[Any]) -> str:

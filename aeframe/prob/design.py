@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aeframe.core.errors import ArgumentError, DataError, UnknownNameError, nearest
+from aeframe.core.structure import Structure
 
-Column = NDArray[Any] | list[str]
+
+@dataclass(frozen=True)
+class Factor(Structure):
+    """A column of labels whose categories have their places, the first one the baseline.
+
+    Attributes
+    ----------
+    labels
+        Of each row.
+    levels
+        The categories.
+    ordered
+        Whether their order has a meaning, as in low < middle < high.
+    """
+
+    labels: list[str]
+    levels: list[str]
+    ordered: bool
+
+
+Column = NDArray[Any] | list[str] | Factor
 
 
 class Design:
@@ -31,6 +53,8 @@ class Design:
         Whether there is one.
     mean, sd
         Of each column; a constant column has sd 1.
+    constant
+        The names of the columns that do not vary.
     groups
         Group-level term → the labels of its effects.
     plates
@@ -42,7 +66,8 @@ class Design:
     def __init__(self, formula: str, columns: Mapping[str, Column]) -> None:
         from formulae import design_matrices
 
-        frame = _frame(columns)
+        frame = _frame({name: _categorical(column) for name, column in columns.items()})
+        self._columns = columns
         try:
             made = design_matrices(formula, frame, na_action="error")
         except Exception as error:
@@ -71,8 +96,9 @@ class Design:
                 self._taken += places
         x = self._common(None)
         self.mean = x.mean(axis=0)
-        sd = x.std(axis=0)
-        self.sd = np.where(sd > 0, sd, 1.0)
+        varies = np.ptp(x, axis=0) > 0  # of a constant, the sd may be a rounding error
+        self.sd = np.where(varies, x.std(axis=0), 1.0)
+        self.constant = [name for name, k in zip(self.names, varies, strict=True) if not k]
         self.groups: dict[str, list[str]] = {}
         self.group_scale: dict[str, float] = {}
         self.plates: dict[str, str] = {}
@@ -84,6 +110,23 @@ class Design:
                 self.plates[name] = f"{name} effect"
             part = made.group.design_matrix.tocsr()[:, made.group.slices[name]]
             self.group_scale[name] = 1.0 / (np.asarray(part.sum(axis=1)).std() or 1.0)
+
+    def require_order(self, family: str) -> None:
+        """Raise :class:`DataError` where the response is labels that have no order.
+
+        It has one as integers, or as an ordered pandas Categorical.
+        """
+        labels = self.response.ndim == 2 and self._made.response.kind == "categoric"
+        column = self._columns.get(self.name)
+        if labels and not (isinstance(column, Factor) and column.ordered):
+            raise DataError(
+                f"the labels of {self.name!r} have no order, which the family {family} needs",
+                path=self.formula,
+                expected="integers from 0, or an ordered column of labels",
+                got="labels, which would be sorted by the alphabet",
+                fix=f"data[{self.name!r}] = pd.Categorical(data[{self.name!r}], "
+                'categories=["low", "middle", "high"], ordered=True)',
+            )
 
     def arrays(self, data: Any = None) -> tuple[NDArray[Any], ...]:
         """Columns, offset and trials of each row; then index and weight of each group's effects.
@@ -154,6 +197,9 @@ class Design:
 def columns_of(formula: str, data: Any) -> dict[str, Column]:
     """The columns of a frame that a formula names: numbers as arrays, all else as labels.
 
+    A pandas Categorical is a :class:`Factor`: its categories keep their order, without those that
+    no row has, unless it is the response.
+
     Raises
     ------
     ArgumentError
@@ -182,10 +228,28 @@ def columns_of(formula: str, data: Any) -> dict[str, Column]:
                 got=f"{int(column.isna().sum())} missing",
                 fix="drop these rows first: data.dropna()",
             )
-        numbers = np.asarray(column)
-        labels = numbers.dtype.kind not in "fiu"
-        columns[text] = [str(v) for v in column] if labels else numbers
+        columns[text] = _column(column, text == formula.partition("~")[0].strip(" `"))
     return columns
+
+
+def _column(column: Any, is_response: bool) -> Column:
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        made = column.cat if is_response else column.cat.remove_unused_categories().cat
+        levels = [str(v) for v in made.categories]
+        return Factor([str(v) for v in column], levels, bool(made.ordered))
+    numbers = np.asarray(column)
+    return numbers if numbers.dtype.kind in "fiu" else [str(v) for v in column]
+
+
+def _categorical(column: Any) -> Any:
+    """A :class:`Factor` as formulae takes it: it sorts the categories that are not ordered."""
+    import pandas as pd
+
+    if not isinstance(column, Factor):
+        return column
+    return pd.Categorical(column.labels, categories=column.levels, ordered=True)
 
 
 def _names(formula: str) -> set[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeframe.core.errors import ArgumentError, UnknownNameError, nearest
+from aeframe.prob.design import Factor
 from aeframe.prob.simulate import simulate
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def plot_effects(model: LinearModel, posterior: Any, name: str, by: str | None =
 
 def _values(column: Any, many: int) -> list[Any]:
     """All labels, all of few numbers, or ``many`` numbers from the smallest to the largest."""
+    if isinstance(column, Factor):
+        return list(column.levels)
     distinct = sorted(set(column)) if isinstance(column, list) else np.unique(column)
     if isinstance(column, list) or len(distinct) <= FEW:
         return list(distinct)
@@ -86,6 +89,8 @@ def _values(column: Any, many: int) -> list[Any]:
 
 def _typical(column: Any) -> Any:
     """The most frequent label, or the mean."""
+    if isinstance(column, Factor):
+        return _typical(column.labels)
     if isinstance(column, list):
         return Counter(column).most_common(1)[0][0]
     return float(np.mean(column))

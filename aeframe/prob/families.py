@@ -77,6 +77,7 @@ class Family(Structure):
     link: Link
     expected: ClassVar[str] = "numbers"
     has_intercept: ClassVar[bool] = True
+    has_order: ClassVar[bool] = False  # of the labels of the response
 
     def response(self, values: Array) -> Array:
         """The response as the distribution takes it.
@@ -296,12 +297,16 @@ class Categorical(Family):
 
 @dataclass(frozen=True)
 class Ordinal(Family):
-    """Ordered labels 0, 1, ..., K − 1: P(y <= k) = sigmoid(cutpoint_k − η), no intercept."""
+    """Ordered labels 0, 1, ..., K − 1: P(y <= k) = sigmoid(cutpoint_k − η), no intercept.
+
+    The response is these integers, or an ordered pandas Categorical, whose first category is 0.
+    """
 
     link: Link = Logit()
     levels: int = 0
     expected: ClassVar[str] = "integers 0, 1, ..., levels - 1, or an ordered column of labels"
     has_intercept: ClassVar[bool] = False
+    has_order: ClassVar[bool] = True
 
     def response(self, values: Array) -> Array:
         """The number of each row's label."""
@@ -311,6 +316,13 @@ class Ordinal(Family):
                 expected="ae.prob.families.Ordinal(levels=4): at least 2",
                 got=f"levels={self.levels}",
                 fix="give levels=4 for the labels 0, 1, 2, 3",
+            )
+        if values.ndim == 2 and values.shape[1] != self.levels:
+            raise DataError(
+                "the response has another number of categories than the ordinal family",
+                expected=f"{self.levels} categories, in order",
+                got=f"{values.shape[1]}",
+                fix=f"give levels={values.shape[1]}, or the column all its categories",
             )
         codes = np.argmax(values, axis=1) if values.ndim == 2 else values
         return self._require(codes, np.isin(codes, np.arange(self.levels))).astype("int64")

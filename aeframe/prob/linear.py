@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,7 +85,8 @@ class LinearModel(Model):
         In Wilkinson's notation with group-level effects, such as
         ``"y ~ x1 + bs(x2, df=5) + (1 + x1 | group)"``; see the library formulae.
     data
-        A frame (pandas, or a dict of columns).
+        A frame (pandas, or a dict of columns). Labels are sorted, but a pandas Categorical keeps
+        the order of its categories; the first one is the baseline.
     family
         Of the response: see :mod:`aeframe.prob.families`.
     coefficients
@@ -92,6 +94,8 @@ class LinearModel(Model):
     priors
         Term → :class:`~aeframe.distributions.Normal`: another prior for the coefficients of a
         term, or for ``"Intercept"`` (of centred predictors).
+
+    Warns when a predictor does not vary, beside an intercept.
 
     Raises
     ------
@@ -128,7 +132,16 @@ class LinearModel(Model):
         self.columns = columns_of(formula, data)
         self.priors = dict(priors or {})
         self.shows_mean = False
+        if family.has_order:
+            self.design.require_order(type(family).__name__)
         self.response = family.response(self.design.response)
+        if self.design.constant and (self.design.intercept or not family.has_intercept):
+            warnings.warn(
+                f"{', '.join(self.design.constant)} of {formula!r} does not vary in these data: "
+                "beside the intercept they tell nothing of its coefficient, whose posterior is "
+                "its prior; leave it out",
+                stacklevel=2,
+            )
         for name, prior in self.priors.items():
             if name not in self.design.terms and name != "Intercept":
                 known = [*self.design.terms, "Intercept"]

@@ -76,10 +76,19 @@ def require_data(model: Module, data: Sequence[Any]) -> None:
     """Raise :class:`StateError` unless ``data`` fit the arguments of the model's call."""
     if not accepts(model, data):
         _, *wanted = inspect.signature(type(model).__call__).parameters
+        name, got = type(model).__name__, f"{len(data)} argument{'s' * (len(data) != 1)}"
+        if not wanted:
+            raise StateError(
+                f"{name} takes no data",
+                expected="no arguments",
+                got=got,
+                fix="leave them out; what is observed goes into `observe`, and data are the "
+                f"arguments of {name}.__call__",
+            )
         raise StateError(
-            f"{type(model).__name__} was not given the data that it takes",
-            expected=", ".join(wanted) or "no data",
-            got=f"{len(data)} argument{'s' * (len(data) != 1)}",
+            f"{name} was not given the data that it takes",
+            expected=", ".join(wanted),
+            got=got,
             fix="pass the model's data, such as model.log_prob(values, x)",
         )
 

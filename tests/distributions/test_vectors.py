@@ -386,6 +386,10 @@ def test_idle_ends_are_dropped():
     assert value_of(cut.log_density(0.3)) == value_of(plain.log_density(0.3))
 
 
+def drawn(distribution, shape):
+    return distribution.draw(RandomState(), shape)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
@@ -429,6 +433,13 @@ def test_idle_ends_are_dropped():
             ShapeError,
             "do not broadcast",
         ),
+        (
+            lambda: ae.HiddenMarkov(INITIAL, TRANSITION, ae.Normal(np.eye(2), np.ones(2)), 3),
+            ShapeError,
+            r"sd\[:, None\] for one of each state",
+        ),
+        (lambda: drawn(HMM, (4,)), ShapeError, rf"shape=\(4, {STEPS}\)"),
+        (lambda: drawn(ae.Normal([1.0, 2.0]), (3,)), ShapeError, "leave out `shape`"),
     ],
 )
 def test_wrong_arguments(make, error, words):

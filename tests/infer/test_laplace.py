@@ -36,6 +36,8 @@ def test_gaussian_models_are_exact(backend, jacobian):
         design @ [0, 0, 0, 1], design @ prior @ design.T + 0.16 * np.eye(12)
     )
     np.testing.assert_allclose(posterior.mode, mean, atol=1e-8)
+    np.testing.assert_allclose([*posterior.mean("w"), posterior.mean("b")], mean, atol=1e-8)
+    np.testing.assert_allclose(posterior.sd("b"), covariance[3, 3] ** 0.5, atol=1e-8)
     np.testing.assert_allclose(posterior.covariance, covariance, atol=1e-8)
     np.testing.assert_allclose(posterior.log_evidence, marginal.logpdf(Y), atol=1e-8)
     exact = np.sqrt(np.einsum("ij,jk,ik->i", design, covariance, design))
@@ -75,6 +77,9 @@ def test_the_choice_of_the_scale(jacobian):
     np.testing.assert_allclose(posterior.mode[0], u[top], atol=1e-4)
     np.testing.assert_allclose(posterior.covariance[0, 0], 1 / curvature, rtol=1e-3)
     np.testing.assert_allclose(posterior.sd("sd"), np.exp(u[top]) / curvature**0.5, rtol=1e-3)
+    log_normal = np.exp(u[top] + 0.5 / curvature)
+    np.testing.assert_allclose(posterior.mean("sd"), log_normal, rtol=0.03)
+    assert "delta method" in posterior.summary()
 
 
 class Ridge(ae.Model):

@@ -316,3 +316,18 @@ def test_pictures():
 def test_new_data_of_another_size_are_refused():
     with pytest.raises(ShapeError):
         sampled().predict(np.ones(4))
+
+
+class Sequence(ae.Model):
+    """One sequence of three steps."""
+
+    def __call__(self):
+        mu = self.sample("mu", Normal(0, 1))
+        walk = ae.GaussianRandomWalk(Normal(mu, 1.0), 1.0, 3)
+        self.sample("y", walk, shape=(3,))
+
+
+def test_one_observation_cannot_be_left_out():
+    model = Sequence().observe({"y": np.zeros(3)})
+    with pytest.raises(ArgumentError, match="'y' is one observation"):
+        model.fit(inference=ae.Laplace(restarts=1)).loo()

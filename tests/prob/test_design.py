@@ -72,6 +72,37 @@ def test_new_data_use_what_was_learned_from_the_old():
     np.testing.assert_allclose(x, -FRAME["x"].mean() / FRAME["x"].std(ddof=0), rtol=0.05)
 
 
+LEVELS = ["lo", "mid", "hi"]
+CODES = np.array([0, 1, 2, 2, 1, 0, 0, 2, 1, 1, 2, 0])
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_categories_keep_their_order(ordered):
+    """Also where new rows come as plain text; by the alphabet they would be hi, lo, mid."""
+    factor = pd.Categorical.from_codes(CODES, LEVELS, ordered=ordered)
+    made = design("y ~ dose + (1 | dose)", FRAME.assign(dose=factor.add_categories("more")))
+    assert made.names == ["dose[mid]", "dose[hi]"]
+    assert made.groups == {"1|dose": LEVELS}
+    for rows in ({"dose": factor}, {"dose": np.array(LEVELS)[CODES]}):
+        x, _, _, index, _ = made.arrays(rows)
+        np.testing.assert_array_equal(x, CODES[:, None] == [1, 2])
+        np.testing.assert_array_equal(index[:, 0], CODES)
+
+
+def test_an_ordered_response_is_its_codes():
+    frame = FRAME.assign(rank=pd.Categorical.from_codes(CODES, LEVELS, ordered=True))
+    made = design("rank ~ x", frame)
+    made.require_order("Ordinal")
+    np.testing.assert_array_equal(made.response.argmax(axis=1), CODES)
+    again = made.response_of({"rank": ["hi", "lo"], "x": [0.0, 0.0]})
+    np.testing.assert_array_equal(again.argmax(axis=1), [2, 0])
+
+
+def test_numbers_that_are_categories_are_labels():
+    frame = FRAME.assign(dose=pd.Categorical(np.array([10, 9, 2])[CODES]))
+    assert design("y ~ dose", frame).names == ["dose[9]", "dose[10]"]
+
+
 @pytest.mark.parametrize(
     ("use", "error", "words"),
     [
@@ -84,6 +115,7 @@ def test_new_data_use_what_was_learned_from_the_old():
         (lambda: design("y ~ x").arrays(NEW), DataError, "missing or infinite"),
         (lambda: design("y ~ x").arrays(NEW[:0]), DataError, "no rows"),
         (lambda: design("y ~ tries").arrays(NEW), UnknownNameError, "did you mean 'trials'"),
+        (lambda: design("kind ~ x").require_order("Ordinal"), DataError, "have no order"),
         (lambda: design("y ~ kin"), UnknownNameError, "did you mean 'kind'"),
         (lambda: design("y ~ logarithm(x)"), ArgumentError, "no function is called 'logarithm'"),
         (lambda: design("y ~ np.logarithm(x)"), ArgumentError, "cannot be read"),

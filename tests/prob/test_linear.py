@@ -79,6 +79,31 @@ def test_families_find_what_simulated_them(formula, family, slopes):
     assert np.all(sd < 0.7)
 
 
+def test_ordered_labels_are_their_codes(tmp_path):
+    """The same posterior as of the integers; also after a file."""
+    labels = pd.Categorical.from_codes(FRAME["rank"], ["lo", "mid", "hi"], ordered=True)
+    family = families.Ordinal(levels=3)
+    model = LinearModel("rank ~ x", FRAME.assign(rank=labels), family)
+    model.save(tmp_path / "model.ae")
+    again = ae.load(tmp_path / "model.ae")
+    expected = fit("rank ~ x", family=family).mode
+    np.testing.assert_allclose(again.fit(inference=Laplace(restarts=1)).mode, expected, atol=1e-6)
+    with pytest.raises(DataError, match="give levels=3"):
+        LinearModel("rank ~ x", FRAME.assign(rank=labels), families.Ordinal(levels=4))
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_a_predictor_that_does_not_vary(intercept):
+    frame = FRAME.assign(x=0.1)
+    if intercept:
+        with pytest.warns(UserWarning, match="x of .* does not vary"):
+            model = LinearModel("normal ~ x + w", frame)
+    else:
+        model = LinearModel("normal ~ 0 + x + w", frame)
+    assert model.design.sd[0] == 1
+    assert model.design.constant == ["x"]
+
+
 def test_group_effects_shrink_and_are_named():
     model = LinearModel("grouped ~ x + w + (1 | group)", FRAME)
     posterior = model.fit(inference=Laplace(restarts=1))
@@ -153,6 +178,7 @@ def test_a_file_holds_the_model(tmp_path):
         (lambda: LinearModel("normal ~ x", FRAME, family=families.Poisson()), DataError, "Poisson"),
         (lambda: LinearModel("hits ~ x", FRAME, family=families.Binomial()), DataError, "trials"),
         (lambda: fit("rank ~ x", family=families.Ordinal()), ArgumentError, "levels=4"),
+        (lambda: fit("label ~ x", family=families.Ordinal(levels=3)), DataError, "have no order"),
         (lambda: LinearModel("normal ~ zz", FRAME), UnknownNameError, "no column 'zz'"),
         (lambda: fit("normal ~ x", priors={"q": ae.Normal(0, 1)}), UnknownNameError, "no term 'q'"),
         (lambda: fit("normal ~ x", priors={"x": 3.0}), ArgumentError, "is not normal"),

@@ -324,6 +324,7 @@ class Outer(ae.Model):
         (lambda: Line().sample("a", ae.Normal(0, 1)), StateError, "inside `__call__`"),
         (lambda: names(a=lambda: 3.0).expression(), ArgumentError, "needs a distribution"),
         (lambda: Line().expression(), StateError, "expected: x"),
+        (lambda: Same().expression(1.0), StateError, "(?s)Same takes no data.*leave them out"),
         (lambda: LINE.log_prob({"slope": 1.0}, X), UnknownNameError, "expected: 'sd'"),
         (
             lambda: LINE.log_prob({"slop": 1.0, "sd": 1.0}, X),
