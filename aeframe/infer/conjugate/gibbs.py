@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
 from aeframe.backends.native import cpus
+from aeframe.core.arguments import acceptance_rate, count
 from aeframe.core.cells import RandomState, State
 from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import replay
@@ -57,6 +58,8 @@ class Sweep:
         What steps tell of each draw.
     own
         The first values of cells that steps have of their own.
+    lock
+        To be held while the cells have the data of one fit: another may be under way.
     """
 
     joint: Joint
@@ -69,6 +72,7 @@ class Sweep:
     names: tuple[str, ...]
     stats: tuple[str, ...]
     own: dict[State, NDArray[Any]]
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def adapts(self) -> bool:
@@ -82,16 +86,16 @@ class Sweep:
 
         Chains run side by side where the backend lets them. An interrupt ends all.
         """
-        count = len(next(iter(starts.values())))
+        number = len(next(iter(starts.values())))
         stop = threading.Event()
         reentrant = self.program.backend.reentrant
         with (
-            progress_bar(count * sweeps, "Gibbs", "sweep") as bar,
-            ThreadPoolExecutor(min(count, cpus()) if reentrant else 1) as pool,
+            progress_bar(number * sweeps, "Gibbs", "sweep") as bar,
+            ThreadPoolExecutor(min(number, cpus()) if reentrant else 1) as pool,
         ):
             runs = [
                 self._pieces({k: v[c] for k, v in starts.items()}, [seed, c], sweeps, bar)
-                for c in range(count)
+                for c in range(number)
             ]
             first = next(runs[0])  # compiles, once
             work = [pool.submit(_until, stop, run) for run in runs]
@@ -172,8 +176,12 @@ class Gibbs(Inference):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.chains, self.draws, self.thin) < 1 or (self.warmup or 0) < 0:
-            raise ArgumentError("Gibbs needs at least one chain and one draw", got=str(self))
+        least = {"chains": 1, "draws": 1, "thin": 1, "max_depth": 1, "seed": 0}
+        for name, low in least.items():
+            count(name, getattr(self, name), low)
+        if self.warmup is not None:
+            count("warmup", self.warmup, 0)
+        acceptance_rate(self.target_acceptance)
 
     def run(self, model: Model, data: Sequence[Any]) -> GibbsPosterior:
         """Choose the steps, and run the chains from draws of the prior (where it is proper).
@@ -187,14 +195,15 @@ class Gibbs(Inference):
         """
         given = arguments(model, data)
         sweep = self.sweep(model, given)
-        for cell, array in zip(sweep.data, given.arrays, strict=True):
-            cell.value = array
         model.init()
         starts = self._starts(model, sweep.joint, data)
         warmup = ADAPTED if sweep.adapts else EXACT
         warmup = warmup if self.warmup is None else self.warmup
         sweeps = warmup + self.draws * self.thin
-        found = sweep.chains({k: starts[k] for k in sweep.values}, self.seed, sweeps)
+        with sweep.lock:
+            for cell, array in zip(sweep.data, given.arrays, strict=True):
+                cell.value = array
+            found = sweep.chains({k: starts[k] for k in sweep.values}, self.seed, sweeps)
         kept = slice(warmup + self.thin - 1, None, self.thin)
         together = {k: v[:, kept] for k, v in found.items()}
         chains = {k: together[k] for k in sweep.values}

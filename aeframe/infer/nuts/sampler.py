@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from aeframe.backends import to_numpy
-from aeframe.core.arguments import count, is_number
-from aeframe.core.errors import ArgumentError, FitError
+from aeframe.core.arguments import acceptance_rate, count
+from aeframe.core.errors import FitError
 from aeframe.infer.diagnosis import R_HAT, arviz
 from aeframe.infer.nuts.chains import Chains, make_kernel, run_chains
 from aeframe.infer.nuts.host import host_chains
@@ -82,12 +82,7 @@ class NUTS(Inference):
             "seed": 0,
         }.items():
             count(name, getattr(self, name), least)
-        if not is_number(self.target_acceptance) or not 0 < self.target_acceptance < 1:
-            raise ArgumentError(
-                "the acceptance rate lies between 0 and 1",
-                expected="target_acceptance=0.8, or up to 0.99 where draws diverge",
-                got=repr(self.target_acceptance),
-            )
+        acceptance_rate(self.target_acceptance)
 
     def run(self, model: Model, data: Sequence[Any]) -> SampledPosterior:
         """Find a start for each chain, adapt, and sample.
