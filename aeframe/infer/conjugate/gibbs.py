@@ -23,10 +23,12 @@ from aeframe.core.graph import replay
 from aeframe.core.progress import progress_bar
 from aeframe.core.shapes import evaluate
 from aeframe.distributions.continuous import FlatOp
+from aeframe.infer.conjugate.collapsed import pivot, require_determined
 from aeframe.infer.conjugate.joint import Joint, Stream, joint
-from aeframe.infer.conjugate.steps import Step, choose_steps, refuse_discrete, report
+from aeframe.infer.conjugate.steps import GaussianStep, Step, choose_steps, refuse_discrete, report
 from aeframe.infer.conjugate.within import Adaptation, NutsStep, nuts_step
 from aeframe.infer.posterior import Inference
+from aeframe.infer.proper import require_proper
 from aeframe.infer.sampled import SampledPosterior
 from aeframe.prob import Model, sites_of
 from aeframe.prob.density import realize
@@ -191,7 +193,7 @@ class Gibbs(Inference):
         ArgumentError
             When nothing is free, or no step can draw a site.
         FitError
-            When the prior of a site is flat, and nothing depends on it.
+            When the posterior cannot be normalized: a prior is flat, and the data say too little.
         """
         given = arguments(model, data)
         sweep = self.sweep(model, given)
@@ -207,6 +209,10 @@ class Gibbs(Inference):
         kept = slice(warmup + self.thin - 1, None, self.thin)
         together = {k: v[:, kept] for k, v in found.items()}
         chains = {k: together[k] for k in sweep.values}
+        require_proper(type(model).__name__, chains, bool(sweep.joint.flat))
+        pivots = {name: s.sites for s in sweep.steps if (name := pivot(s.sites)) in together}
+        for name, sites in pivots.items():
+            require_determined(sites, together[name])
         if sweep.computed is not None:
             rows = [v.reshape(-1, *v.shape[2:]) for v in chains.values()]
             made = sweep.computed.map(rows)
@@ -214,7 +220,7 @@ class Gibbs(Inference):
                 array = to_numpy(value)
                 chains[name] = array.reshape(self.chains, self.draws, *array.shape[1:])
         why = "; ".join(f"{s.path} by {s.rule}" for s in report(sweep.joint, sweep.steps).steps)
-        stats = {k: together[k] for k in sweep.stats}
+        stats = {k: together[k] for k in sweep.stats if k not in pivots}
         return GibbsPosterior(model, tuple(data), self, why, chains, stats)
 
     def _starts(self, model: Model, found: Joint, data: Sequence[Any]) -> Draws:
@@ -308,6 +314,8 @@ def _steps(
         )
     steps, reasons = choose_steps(found)
     refuse_discrete(found, reasons)
+    collapsed = {k for s in steps if isinstance(s, GaussianStep) for k in s.scales}
+    reasons = {k: why for k, why in reasons.items() if k not in collapsed}
     if not reasons:
         return steps
     _require_jax(reasons, backend_of(model).name)

@@ -19,6 +19,7 @@ from aeframe.infer.diagnosis import R_HAT, arviz
 from aeframe.infer.nuts.chains import Chains, make_kernel, run_chains
 from aeframe.infer.nuts.host import host_chains
 from aeframe.infer.posterior import Inference
+from aeframe.infer.proper import no_end
 from aeframe.infer.sampled import SampledPosterior
 from aeframe.prob import Model
 from aeframe.prob.programs import cached
@@ -164,14 +165,8 @@ def _require_proper(
     if not far.any():
         return
     names = [b.name for b in density.space.blocks if far[b.start : b.stop].any()]
-    raise FitError(
-        f"the posterior has no end along {', '.join(map(repr, names))}: the chains drift off",
-        path=type(model).__name__,
-        expected="a proper posterior",
-        got=f"values up to {np.nanmax(np.abs(rows)):.3g} on the unconstrained scale",
-        fix="give these sites a prior that can be normalized, observe more, or drop what the data "
-        "cannot tell apart",
-    )
+    got = f"values up to {np.nanmax(np.abs(rows)):.3g} on the unconstrained scale"
+    raise no_end(type(model).__name__, names, got)
 
 
 def _ridge(density: Unconstrained, rows: Vector, lp: Vector) -> NDArray[np.bool_]:
