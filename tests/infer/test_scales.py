@@ -77,4 +77,4 @@ def test_an_r_hat_above_the_threshold_reads_so(monkeypatch, r_hat, words):
     model = NonCentred().observe({"y": np.zeros(3)})
     verdict = Diagnosis(tuple(diagnose_chains(chains, {}, layout(model, ()), {}))).verdict
     assert words in verdict
-    assert ("times as many draws" in verdict) == (r_hat < 1.1)
+    assert ("times as many draws" in verdict) == (r_hat < 1.5)
