@@ -45,3 +45,19 @@ def count(name: str, value: Any, least: int = 1) -> int:
             got=repr(value),
         )
     return int(value)
+
+
+def acceptance_rate(value: Any) -> None:
+    """Refuse a target acceptance rate that is not between 0 and 1.
+
+    Raises
+    ------
+    ArgumentError
+        When it is none.
+    """
+    if not is_number(value) or not 0 < value < 1:
+        raise ArgumentError(
+            "the acceptance rate lies between 0 and 1",
+            expected="target_acceptance=0.8, or up to 0.99 where draws diverge",
+            got=repr(value),
+        )

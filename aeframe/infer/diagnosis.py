@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 R_HAT, ESS_PER_CHAIN, E_BFMI, PARETO_K = 1.01, 100, 0.3, 0.7
 # chains with an R-hat above this are in different places, or hardly move
 APART = 1.1
+# and above this it is not for want of draws (slow chains of one place stay below)
+ELSEWHERE = 1.5
 # log densities that differ by less than this part of them differ by rounding
 EQUAL = 1e-10
 
@@ -124,6 +126,7 @@ def _convergence(moving: Mapping[str, NDArray[Any]]) -> Iterator[Check]:
     count, draws = next(iter(moving.values())).shape
     if draws < 4:
         return
+    agree = True
     if count > 1:
         r_hat, where = _worst({k: az.rhat(v) for k, v in moving.items()}, 1)
         yield Check(
@@ -132,12 +135,13 @@ def _convergence(moving: Mapping[str, NDArray[Any]]) -> Iterator[Check]:
             r_hat < R_HAT,
             f"R-hat is at most {r_hat:.4g}, at {where}"
             if r_hat < R_HAT
-            else f"The chains do not agree: R-hat of {where} is {r_hat:.4g}, above {R_HAT}",
+            else f"The chains do not agree: R-hat of {where} is {_above(r_hat)}, above {R_HAT}",
             "Run longer: chains this close often agree with more `warmup` and `draws`."
             if r_hat < APART
             else "Run longer (`warmup`, `draws`); if that does not help, look at `plot()`: several "
             "modes, or a parameter that the data do not identify.",
         )
+        agree = r_hat < ELSEWHERE
     enough = ESS_PER_CHAIN * count
     for kind in ("bulk", "tail"):
         ess, where = _worst({k: az.ess(v, method=kind) for k, v in moving.items()}, -1)
@@ -149,8 +153,16 @@ def _convergence(moving: Mapping[str, NDArray[Any]]) -> Iterator[Check]:
             f"there are at least {ess:.0f} effective draws ({kind}), at {where}"
             if ess >= enough
             else f"{where} has {ess:.0f} effective draws ({kind}), fewer than {enough}",
-            f"Take {times:.0f} times as many draws.",
+            f"Take {times:.0f} times as many draws."
+            if agree
+            else "More draws help where the chains agree only: see R-hat first.",
         )
+
+
+def _above(r_hat: float) -> str:
+    """An R-hat above the threshold with digits enough to see it."""
+    digits = next((n for n in range(4, 17) if float(f"{r_hat:.{n}g}") != R_HAT), 4)
+    return f"{r_hat:.{digits}g}"
 
 
 def _worst(found: Mapping[str, float], sign: int) -> tuple[float, str]:
@@ -190,8 +202,11 @@ def _check_divergences(diverging: NDArray[np.bool_], scales: Mapping[str, str]) 
 
 
 def _non_centre(scales: Mapping[str, str]) -> str:
-    site, scale = next(iter(scales.items()))
-    return f"Non-centre {site!r}: sample a standard normal z and compute mu + {scale} * z"
+    places = " or ".join(f"{site!r} (its scale has {scale!r})" for site, scale in scales.items())
+    return (
+        f"Non-centre {places}: sample its standard form, of location 0 and scale 1, "
+        "and compute location + scale * that"
+    )
 
 
 def _check_depth(reached: NDArray[np.bool_]) -> Check:

@@ -67,6 +67,7 @@ class ExactPosterior(Posterior):
 
     def draws(self, n: int, seed: int = 0) -> Draws:
         """``n`` assignments, each with its probability."""
+        count("n", n)
         rng = np.random.default_rng([seed, len(self.free)])
         rows = rng.choice(len(self.probabilities), size=n, p=self.probabilities)
         return {name: self.assignments[name][rows] for name in self.free}

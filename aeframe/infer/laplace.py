@@ -14,6 +14,7 @@ from aesara.graph.basic import Variable
 from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
+from aeframe.core.arguments import count
 from aeframe.core.grad import grad, vjp
 from aeframe.core.supports import Real
 from aeframe.infer.climb import Climb, Start, report
@@ -71,6 +72,7 @@ class LaplacePosterior(Posterior):
 
     def draws(self, n: int, seed: int = 0) -> Draws:
         """``n`` draws of the normal distribution, as values of the free sites."""
+        count("n", n)
         found = self._density.space.constrain(self.unconstrained(n, seed), self._density.arrays)
         return {b.name: found[b.name] for b in self._density.space.blocks}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeframe.core.arguments import count
 from aeframe.core.errors import ArgumentError
 from aeframe.core.summary import plain_table
 from aeframe.infer.climb import Climb, Start, report
@@ -53,6 +54,7 @@ class PointPosterior(Posterior):
 
     def draws(self, n: int, seed: int = 0) -> Draws:
         """The same values ``n`` times."""
+        count("n", n)
         return {k: np.repeat(v[None], n, axis=0) for k, v in self.values.items()}
 
     def table(self) -> Table:

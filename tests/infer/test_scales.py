@@ -52,7 +52,7 @@ def test_free_scales_and_the_advice(make, found):
     assert "target_acceptance" in verdict
     assert ("Non-centre" in verdict) == bool(found)
     for site, scale in found.items():
-        assert f"{site!r}: sample a standard normal z and compute mu + {scale} * z" in verdict
+        assert f"Non-centre {site!r} (its scale has {scale!r}): sample its standard" in verdict
 
 
 def test_chains_that_nearly_agree_should_run_longer_first():
@@ -63,3 +63,18 @@ def test_chains_that_nearly_agree_should_run_longer_first():
         verdict = Diagnosis(tuple(diagnose_chains(chains, {}, layout(model, ()), {}))).verdict
         assert "do not agree" in verdict.splitlines()[0]
         assert words in verdict.splitlines()[0]
+
+
+@pytest.mark.parametrize(("r_hat", "words"), [(1.0100004, "is 1.0100004,"), (1.83, "is 1.83,")])
+def test_an_r_hat_above_the_threshold_reads_so(monkeypatch, r_hat, words):
+    """And where chains are in different places, the advice is not to take more draws."""
+    from aeframe.infer import diagnosis
+
+    az = diagnosis.arviz()
+    monkeypatch.setattr(az, "rhat", lambda values: r_hat)
+    monkeypatch.setattr(az, "ess", lambda values, method: 6.0)
+    chains = {"mu": np.random.default_rng(1).normal(size=(4, 100))}
+    model = NonCentred().observe({"y": np.zeros(3)})
+    verdict = Diagnosis(tuple(diagnose_chains(chains, {}, layout(model, ()), {}))).verdict
+    assert words in verdict
+    assert ("times as many draws" in verdict) == (r_hat < 1.5)

@@ -8,21 +8,25 @@ horseshoe Johndrow, Orenstein & Bhattacharya 2020).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aesara.tensor as at
 import aesara.tensor.random.basic as aer
 import numpy as np
 from aesara.graph.basic import Variable
+from numpy.typing import NDArray
 
 from aeframe.core.graph import leaves, replay
 from aeframe.core.supports import Positive
 from aeframe.distributions import LeafDensityOp, Normal, Uniform
+from aeframe.infer.conjugate.conditional import improper
 from aeframe.infer.conjugate.gaussian import Factored, Gaussian
 from aeframe.infer.conjugate.joint import Joint, Stream
 
 REPEATS = 4  # where mixture draws and Q cost more than to draw scales and block given them
+
+SINGULAR = 1e-13  # a pivot below this is one of rounding
 
 Update = Callable[[Joint, Stream], dict[str, Variable]]
 
@@ -99,7 +103,11 @@ def draw_with_scales(
     free = {joint.held[k] for k in scales_of(joint, list(gaussian.sites))}
     fixed = {h: v for h, v in old.items() if h not in free}
     general, now = target(joint, gaussian, scales), dict[Variable, Variable](old)
-    *parts, stream.state = replay([*general.parts, stream.state], fixed)
+    may_be_singular = bool(joint.flat.intersection(gaussian.sites)) and not gaussian.separate
+    told = [gaussian.pivot()] if may_be_singular else []
+    *parts, stream.state = replay([*general.parts, *told, stream.state], fixed)
+    if may_be_singular:
+        stream.stats[pivot(gaussian.sites)] = replay([parts.pop()], now)[0]
     general = general.of(parts)
     for _ in range(REPEATS if gaussian.mixture else 1):
         for update in updates:
@@ -110,6 +118,23 @@ def draw_with_scales(
         now |= {joint.held[k]: v for k, v in drawn.items()}
     moved = {k: now[h] for k, h in joint.held.items() if now[h] is not old[h]}
     return stream.replay(moved, {new: h for h, new in old.items()})
+
+
+def pivot(sites: Iterable[str]) -> str:
+    """The name under which a block with flat priors tells its :meth:`Gaussian.pivot`."""
+    return f"pivot of {', '.join(sites)}"
+
+
+def require_determined(sites: Sequence[str], pivots: NDArray[np.float64]) -> None:
+    """Refuse a block whose precision is singular in every draw: the data cannot tell sites apart.
+
+    Raises
+    ------
+    FitError
+        When it is.
+    """
+    if not (pivots > SINGULAR).any():
+        raise improper(sites)
 
 
 def _scales_moved(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import aesara.tensor as at
@@ -12,6 +13,7 @@ from aesara.graph.basic import Variable
 from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
+from aeframe.core.arguments import count
 from aeframe.core.cells import State
 from aeframe.core.errors import ArgumentError
 from aeframe.core.summary import plain_table
@@ -81,6 +83,7 @@ class ConjugatePosterior(Posterior):
 
     def draws(self, n: int, seed: int = 0) -> Draws:
         """``n`` independent draws of the free sites."""
+        count("n", n)
         rng = np.random.default_rng([seed, len(self.free)])
         found: Draws = {}
         for part in self.parts:
@@ -136,11 +139,9 @@ class Exact(Inference):
         FitError
             When the posterior cannot be normalized: too little data for an improper prior.
         """
-        system, parts = self._find(model, data)
-        place = {k: v for part in parts for k, v in part.place().items()}
-        log_joint = system.evaluate(system.log_joint, place)[0]
+        system, parts, log_joint = self._find(model, data)
         # Bayes' theorem at one place (Chib 1995)
-        evidence = float(log_joint) - sum(part.log_density() for part in parts)
+        evidence = log_joint - sum(part.log_density() for part in parts)
         why = "; ".join(f"{s.path} by {s.rule}" for s in system.report.steps)
         free = tuple(system.joint.nodes)
         return ConjugatePosterior(model, tuple(data), self, why, parts, free, evidence)
@@ -155,17 +156,23 @@ class Exact(Inference):
         FitError
             When the posterior cannot be normalized.
         """
-        system, _ = self._find(model, data)
-        return system.report
+        return self._find(model, data)[0].report
 
-    def _find(self, model: Model, data: Sequence[Any]) -> tuple[System, tuple[Part, ...]]:
-        """The programs, and the distributions by them: numbers show whether a pair is exact."""
+    def _find(self, model: Model, data: Sequence[Any]) -> tuple[System, tuple[Part, ...], float]:
+        """The programs, the distributions (numbers show whether a pair is exact), and the density.
+
+        The log joint density is that at the place of the distributions.
+        """
         given = arguments(model, data)
         system = self.system(model, given)
-        for cell, array in zip(system.data, given.arrays, strict=True):
-            cell.value = array
         model.init()
-        return system, tuple(group.part(system) for group in system.groups)
+        with system.lock:
+            for cell, array in zip(system.data, given.arrays, strict=True):
+                cell.value = array
+            parts = tuple(group.part(system) for group in system.groups)
+            place = {k: v for part in parts for k, v in part.place().items()}
+            log_joint = system.evaluate(system.log_joint, place)[0]
+        return system, parts, float(log_joint)
 
     def system(self, model: Model, given: Arguments) -> System:
         """The programs for data of these types."""
@@ -174,13 +181,17 @@ class Exact(Inference):
 
 @dataclass(frozen=True)
 class System:
-    """The programs of one Model on data of one type; values of free sites are their inputs."""
+    """The programs of one Model on data of one type; values of free sites are their inputs.
+
+    ``lock`` is to be held while the cells have the data of one fit: another may be under way.
+    """
 
     joint: Joint
     data: tuple[State, ...]
     groups: tuple[Group, ...]
     log_joint: Program
     report: Report
+    lock: Lock = field(default_factory=Lock)
 
     def evaluate(self, program: Program, values: dict[str, Any]) -> list[Any]:
         """The outputs of a program; sites without a value are at 1."""

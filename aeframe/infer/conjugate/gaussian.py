@@ -25,6 +25,7 @@ from aeframe.infer.conjugate.entry import number
 from aeframe.infer.conjugate.joint import Factor, Joint, Stream
 from aeframe.infer.conjugate.linear import Jacobian, Linear, linear, reshaped
 
+ADDED = 5e-13  # more than rounding, and less than the jitter of a CholeskyOp
 LARGE, BLOCKS = 64, 4  # columns from which a symmetric product is made of 10 of 16 blocks
 
 
@@ -97,6 +98,17 @@ class Gaussian:
         q, h = self.system()
         factor = CholeskyOp()(q)
         return Factored(factor, TriangularSolveOp()(factor, h), size)
+
+    def pivot(self) -> Variable:
+        """The least ``L_ii² / Q_ii``: the part of a precision that the entries before it leave.
+
+        It is 0, but for rounding, where Q is singular.
+        """
+        q, factor = self.system()[0], self.factored().factor
+        entries = at.diagonal(q)
+        added = (factor**2).sum() - entries.sum()  # to Q, where it has no factor
+        left = at.min(at.diagonal(factor) ** 2 / entries)
+        return at.switch(added > ADDED * entries.sum(), 0.0, left)
 
     def draw(self, stream: Stream) -> dict[str, Variable]:
         """A draw of each site.

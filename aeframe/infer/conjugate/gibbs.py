@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
@@ -16,16 +16,19 @@ from numpy.typing import NDArray
 
 from aeframe.backends import Program, to_numpy
 from aeframe.backends.native import cpus
+from aeframe.core.arguments import acceptance_rate, count
 from aeframe.core.cells import RandomState, State
 from aeframe.core.errors import ArgumentError
 from aeframe.core.graph import replay
 from aeframe.core.progress import progress_bar
 from aeframe.core.shapes import evaluate
 from aeframe.distributions.continuous import FlatOp
+from aeframe.infer.conjugate.collapsed import pivot, require_determined
 from aeframe.infer.conjugate.joint import Joint, Stream, joint
-from aeframe.infer.conjugate.steps import Step, choose_steps, refuse_discrete, report
+from aeframe.infer.conjugate.steps import GaussianStep, Step, choose_steps, refuse_discrete, report
 from aeframe.infer.conjugate.within import Adaptation, NutsStep, nuts_step
 from aeframe.infer.posterior import Inference
+from aeframe.infer.proper import require_proper
 from aeframe.infer.sampled import SampledPosterior
 from aeframe.prob import Model, sites_of
 from aeframe.prob.density import realize
@@ -57,6 +60,8 @@ class Sweep:
         What steps tell of each draw.
     own
         The first values of cells that steps have of their own.
+    lock
+        To be held while the cells have the data of one fit: another may be under way.
     """
 
     joint: Joint
@@ -69,6 +74,7 @@ class Sweep:
     names: tuple[str, ...]
     stats: tuple[str, ...]
     own: dict[State, NDArray[Any]]
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def adapts(self) -> bool:
@@ -82,16 +88,16 @@ class Sweep:
 
         Chains run side by side where the backend lets them. An interrupt ends all.
         """
-        count = len(next(iter(starts.values())))
+        number = len(next(iter(starts.values())))
         stop = threading.Event()
         reentrant = self.program.backend.reentrant
         with (
-            progress_bar(count * sweeps, "Gibbs", "sweep") as bar,
-            ThreadPoolExecutor(min(count, cpus()) if reentrant else 1) as pool,
+            progress_bar(number * sweeps, "Gibbs", "sweep") as bar,
+            ThreadPoolExecutor(min(number, cpus()) if reentrant else 1) as pool,
         ):
             runs = [
                 self._pieces({k: v[c] for k, v in starts.items()}, [seed, c], sweeps, bar)
-                for c in range(count)
+                for c in range(number)
             ]
             first = next(runs[0])  # compiles, once
             work = [pool.submit(_until, stop, run) for run in runs]
@@ -172,8 +178,12 @@ class Gibbs(Inference):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.chains, self.draws, self.thin) < 1 or (self.warmup or 0) < 0:
-            raise ArgumentError("Gibbs needs at least one chain and one draw", got=str(self))
+        least = {"chains": 1, "draws": 1, "thin": 1, "max_depth": 1, "seed": 0}
+        for name, low in least.items():
+            count(name, getattr(self, name), low)
+        if self.warmup is not None:
+            count("warmup", self.warmup, 0)
+        acceptance_rate(self.target_acceptance)
 
     def run(self, model: Model, data: Sequence[Any]) -> GibbsPosterior:
         """Choose the steps, and run the chains from draws of the prior (where it is proper).
@@ -183,21 +193,26 @@ class Gibbs(Inference):
         ArgumentError
             When nothing is free, or no step can draw a site.
         FitError
-            When the prior of a site is flat, and nothing depends on it.
+            When the posterior cannot be normalized: a prior is flat, and the data say too little.
         """
         given = arguments(model, data)
         sweep = self.sweep(model, given)
-        for cell, array in zip(sweep.data, given.arrays, strict=True):
-            cell.value = array
         model.init()
         starts = self._starts(model, sweep.joint, data)
         warmup = ADAPTED if sweep.adapts else EXACT
         warmup = warmup if self.warmup is None else self.warmup
         sweeps = warmup + self.draws * self.thin
-        found = sweep.chains({k: starts[k] for k in sweep.values}, self.seed, sweeps)
+        with sweep.lock:
+            for cell, array in zip(sweep.data, given.arrays, strict=True):
+                cell.value = array
+            found = sweep.chains({k: starts[k] for k in sweep.values}, self.seed, sweeps)
         kept = slice(warmup + self.thin - 1, None, self.thin)
         together = {k: v[:, kept] for k, v in found.items()}
         chains = {k: together[k] for k in sweep.values}
+        require_proper(type(model).__name__, chains, bool(sweep.joint.flat))
+        pivots = {name: s.sites for s in sweep.steps if (name := pivot(s.sites)) in together}
+        for name, sites in pivots.items():
+            require_determined(sites, together[name])
         if sweep.computed is not None:
             rows = [v.reshape(-1, *v.shape[2:]) for v in chains.values()]
             made = sweep.computed.map(rows)
@@ -205,7 +220,7 @@ class Gibbs(Inference):
                 array = to_numpy(value)
                 chains[name] = array.reshape(self.chains, self.draws, *array.shape[1:])
         why = "; ".join(f"{s.path} by {s.rule}" for s in report(sweep.joint, sweep.steps).steps)
-        stats = {k: together[k] for k in sweep.stats}
+        stats = {k: together[k] for k in sweep.stats if k not in pivots}
         return GibbsPosterior(model, tuple(data), self, why, chains, stats)
 
     def _starts(self, model: Model, found: Joint, data: Sequence[Any]) -> Draws:
@@ -299,6 +314,8 @@ def _steps(
         )
     steps, reasons = choose_steps(found)
     refuse_discrete(found, reasons)
+    collapsed = {k for s in steps if isinstance(s, GaussianStep) for k in s.scales}
+    reasons = {k: why for k, why in reasons.items() if k not in collapsed}
     if not reasons:
         return steps
     _require_jax(reasons, backend_of(model).name)

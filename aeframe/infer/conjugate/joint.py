@@ -19,6 +19,7 @@ from aeframe.core.expand import expand
 from aeframe.core.graph import Graph, leaves, replay
 from aeframe.core.module import Module
 from aeframe.distributions import Distribution
+from aeframe.distributions.continuous import FlatOp
 from aeframe.distributions.draws import DrawOp, Family, parts
 from aeframe.prob.density import realize
 from aeframe.prob.programs import lowered
@@ -125,6 +126,11 @@ class Joint:
     nodes: dict[str, Apply]
     held: dict[str, Variable]
     factors: dict[str, Factor]
+
+    @property
+    def flat(self) -> set[str]:
+        """The sites whose priors cannot be normalized."""
+        return {k for k in self.nodes if isinstance(self.factors[k].family, FlatOp)}
 
     def around(self, names: Collection[str]) -> list[Factor]:
         """The factors that sites are part of: their priors, and the densities of their children."""

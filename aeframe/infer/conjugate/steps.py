@@ -350,7 +350,14 @@ def _place(joint: Joint, name: str, blocks: list[list[str]]) -> None:
 
 def report(joint: Joint, steps: Sequence[Step]) -> Report:
     """Which site gets which step, and why."""
-    return Report("steps", tuple(r for step in steps for r in step.rewrites(joint)))
+    rows = [r for step in steps for r in step.rewrites(joint)]
+    told = {r.path for r in rows}
+    for step in steps:
+        for name in step.scales if isinstance(step, GaussianStep) else ():
+            if name not in told:
+                after = f"{name} | rest but {', '.join(step.sites)} by a Metropolis step"
+                rows.append(Rewrite("collapsed scale", name, tell(joint.nodes[name]), after))
+    return Report("steps", tuple(rows))
 
 
 def refuse_discrete(joint: Joint, reasons: dict[str, str]) -> None:

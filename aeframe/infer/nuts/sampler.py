@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from aeframe.backends import to_numpy
-from aeframe.core.arguments import count, is_number
-from aeframe.core.errors import ArgumentError, FitError
+from aeframe.core.arguments import acceptance_rate, count
+from aeframe.core.errors import FitError
 from aeframe.infer.diagnosis import R_HAT, arviz
 from aeframe.infer.nuts.chains import Chains, make_kernel, run_chains
 from aeframe.infer.nuts.host import host_chains
 from aeframe.infer.posterior import Inference
+from aeframe.infer.proper import no_end
 from aeframe.infer.sampled import SampledPosterior
 from aeframe.prob import Model
 from aeframe.prob.programs import cached
@@ -82,12 +83,7 @@ class NUTS(Inference):
             "seed": 0,
         }.items():
             count(name, getattr(self, name), least)
-        if not is_number(self.target_acceptance) or not 0 < self.target_acceptance < 1:
-            raise ArgumentError(
-                "the acceptance rate lies between 0 and 1",
-                expected="target_acceptance=0.8, or up to 0.99 where draws diverge",
-                got=repr(self.target_acceptance),
-            )
+        acceptance_rate(self.target_acceptance)
 
     def run(self, model: Model, data: Sequence[Any]) -> SampledPosterior:
         """Find a start for each chain, adapt, and sample.
@@ -169,14 +165,8 @@ def _require_proper(
     if not far.any():
         return
     names = [b.name for b in density.space.blocks if far[b.start : b.stop].any()]
-    raise FitError(
-        f"the posterior has no end along {', '.join(map(repr, names))}: the chains drift off",
-        path=type(model).__name__,
-        expected="a proper posterior",
-        got=f"values up to {np.nanmax(np.abs(rows)):.3g} on the unconstrained scale",
-        fix="give these sites a prior that can be normalized, observe more, or drop what the data "
-        "cannot tell apart",
-    )
+    got = f"values up to {np.nanmax(np.abs(rows)):.3g} on the unconstrained scale"
+    raise no_end(type(model).__name__, names, got)
 
 
 def _ridge(density: Unconstrained, rows: Vector, lp: Vector) -> NDArray[np.bool_]:

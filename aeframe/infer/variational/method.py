@@ -76,6 +76,7 @@ class VariationalPosterior(Posterior):
 
     def draws(self, n: int, seed: int = 0) -> Draws:
         """``n`` draws of the guide, site → array (n, ...)."""
+        count("n", n)
         return self._at(n, seed)[2]
 
     def log_ratios(self, n: int, seed: int = 0) -> Vector:

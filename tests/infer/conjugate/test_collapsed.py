@@ -92,3 +92,26 @@ def test_a_scale_that_nuts_draws_by_quadrature():
     mean = weight @ given * y[1]
     second = weight @ (given + (given * y[1]) ** 2)
     near(posterior.chains["theta"][..., 1], mean, np.sqrt(second - mean**2))
+
+
+def test_a_collapsed_scale_takes_no_step_of_nuts():
+    """Against quadrature over the scale, the effects integrated out."""
+    y = np.array([1.0, -2.0, 0.5, 3.0])
+
+    class Effects(ae.Model):
+        def __call__(self):
+            b = self.sample("b", ae.Normal(0.0, self.sample("s", ae.HalfNormal(1))), shape=(4,))
+            self.sample("y", ae.Normal(b, 1.0))
+
+    gibbs = Gibbs(chains=4, draws=2000)
+    posterior = Effects().observe({"y": y}).fit(inference=gibbs)
+    assert [step.rule for step in posterior.explain().steps] == ["normal-normal", "collapsed scale"]
+    assert not posterior.stats
+    grid = np.linspace(1e-3, 6, 4000)
+    log = -(grid**2) / 2 - 2 * np.log(1 + grid**2) - (y @ y) / (2 * (1 + grid**2))
+    weight = np.exp(log - log.max()) / np.exp(log - log.max()).sum()
+    mean = weight @ grid
+    sd = np.sqrt(weight @ grid**2 - mean**2)
+    found = posterior.chains["s"]
+    assert abs(found.mean() - mean) < 5 * sd / np.sqrt(400)
+    np.testing.assert_allclose(found.std(), sd, rtol=0.15)

@@ -1,5 +1,7 @@
 """Exact posteriors against closed forms and SciPy's marginal distributions."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import aesara.tensor as at
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ from aeframe.distributions import (
     StudentT,
     Uniform,
 )
-from aeframe.infer import Exact
+from aeframe.infer import Exact, Gibbs
 
 RNG = np.random.default_rng(8)
 X = RNG.normal(size=(9, 3))
@@ -323,3 +325,29 @@ def test_sites_declared_apart_are_one_block():
     precision = design.T @ design / noise + np.diag([1 / 4, 1 / 9])
     wanted = np.linalg.solve(precision, design.T @ y.mean(0) / noise + [1 / 4, 0])
     np.testing.assert_allclose([found.mean("base"), found.mean("shift")], wanted, rtol=1e-10)
+
+
+@pytest.mark.parametrize("inference", [Exact(), Gibbs(chains=1, draws=200, warmup=50)])
+def test_fits_in_threads_keep_their_own_data(inference):
+    """One Model, and so one program: each fit has the posterior of its own data."""
+
+    class Mean(ae.Model):
+        def __call__(self, y):
+            mu = self.sample("mu", Normal(0, 100))
+            self.sample("near", Normal(mu - y, 1.0), shape=(4,))
+
+    observed = Mean().observe({"near": np.zeros(4)})
+    given = [np.full(4, 10.0 * i) for i in range(6)]
+    observed.fit(given[0], inference=inference)
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda y: observed.fit(y, inference=inference).mean("mu"), given))
+    np.testing.assert_allclose(found, 10.0 * np.arange(6), atol=0.3)
+
+
+@pytest.mark.parametrize("n", [-1, 0, 2.5])
+def test_numbers_of_draws(n):
+    def call(self):
+        self.sample("y", Poisson(self.sample("rate", Gamma(2, 5))))
+
+    with pytest.raises(ArgumentError, match="`n` is an integer"):
+        exact(call, y=3).draws(n)

@@ -133,3 +133,42 @@ def test_a_step_of_nuts_where_data_are_not_all_arrays():
 
     total, mean = (integrate.quad(lambda s, p=p: s**p * density(s), 0, 20)[0] for p in range(2))
     assert abs(posterior.chains["sd"].mean() - mean / total) < 0.1
+
+
+def unidentified(self, x):
+    a, b = self.sample("a", Flat()), self.sample("b", Flat())
+    self.sample("y", Normal(a + 0.001 * b + x, 1.0))
+
+
+def location_and_scale(self, x):
+    self.sample("y", Normal(self.sample("m", Flat()) + x, self.sample("s", HalfFlat())))
+
+
+def rates(self, x):
+    rate = self.sample("rate", HalfFlat(), shape=(3,))
+    self.sample("y", Poisson(rate[np.array([0, 0, 1])]))
+
+
+@pytest.mark.parametrize(
+    ("call", "y", "message"),
+    [
+        (unidentified, [1.0, 2.0, 3.0], r"(?s)cannot be normalized.*a, b"),
+        (location_and_scale, [1.0, 2.0], "no end along 'm', 's'"),
+        (location_and_scale, [1.0] * 5, "no end along 'm', 's'"),
+        (rates, [3, 2, 4], "no end along 'rate'"),
+    ],
+    ids=["unidentified", "two", "equal", "empty"],
+)
+@pytest.mark.filterwarnings("error")
+def test_gibbs_refuses_posteriors_that_cannot_be_normalized(call, y, message):
+    with pytest.raises(FitError, match=message):
+        fit(call, np.zeros(len(y)), inference=Gibbs(draws=500), y=y)
+
+
+def test_gibbs_takes_the_least_that_can_be_normalized():
+    """Three observations: the density of s falls as 1 / s²."""
+    posterior = fit(location_and_scale, np.zeros(3), inference=Gibbs(draws=500), y=[1.0, 2.0, 4.0])
+    assert set(posterior.stats) == set()
+    exact = fit(location_and_scale, np.zeros(3), inference=Exact(), y=[1.0, 2.0, 4.0])
+    below = posterior.chains["s"] < exact.quantile("s", 0.5)
+    assert abs(below.mean() - 0.5) < 0.1

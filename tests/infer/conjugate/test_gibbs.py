@@ -393,3 +393,22 @@ def test_what_nothing_was_drawn_from_is_drawn_anew():
     posterior = fit(call, y=[1, 2, 4])
     assert rules(posterior) == {"rate": "gamma-Poisson", "next": "no children"}
     near(posterior, "next", 9 / 4, np.sqrt(9 / 4 + 9 / 16))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"chains": "4"},
+        {"draws": 2.5},
+        {"thin": 1.5},
+        {"warmup": -3},
+        {"max_depth": 0},
+        {"seed": -1},
+        {"target_acceptance": 1.0},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_arguments(wrong):
+    name = next(iter(wrong))
+    with pytest.raises(ArgumentError, match="acceptance" if "acc" in name else f"`{name}` is an"):
+        Gibbs(**wrong)
