@@ -119,3 +119,23 @@ def test_the_data_stay_as_they_are():
     before = data.copy()
     estimate(data, "a", "y", ["age"], IPW(bootstrap=Bootstrap(2)))
     pd.testing.assert_frame_equal(data, before)
+
+
+def test_the_g_formula_tells_that_it_extrapolates():
+    data = frame().assign(a=lambda d: (d.age > 0) * 1, same=lambda d: d.a)
+    method = GFormula(LinearRegression(), bootstrap=Bootstrap(2))
+    for adjust in (["age"], ["same"]):
+        with pytest.warns(UserWarning, match="little overlap: 100% of the rows"):
+            found = estimate(data, "a", "y", adjust, method)
+        assert "extrapolated" in str(found)
+    assert estimate(frame(), "a", "y", ["age"], method).checks[0].good
+
+
+def test_a_constant_column_changes_nothing():
+    data = frame().assign(one=1.0)
+    few = Bootstrap(3)
+    for method in (IPW(bootstrap=few), GFormula(LinearRegression(), bootstrap=few)):
+        plain, more = (estimate(data, "a", "y", v, method) for v in (["age"], ["age", "one"]))
+        np.testing.assert_allclose(more.draws, plain.draws)
+    alone = estimate(data, "a", "y", ["one"], IPW(bootstrap=few))
+    assert alone.effect == pytest.approx(data.y[data.a == 1].mean() - data.y[data.a == 0].mean())
