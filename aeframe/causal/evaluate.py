@@ -74,6 +74,8 @@ def _empty(estimand: Estimand, source: Source) -> str:
 
     def note(probability: Probability) -> Estimand:
         behind = (*probability.given, *probability.do)
+        if not behind:
+            return probability
         joint = source.joint(probability.given, probability.do)
         margin = joint.sum([v for v in joint.dims if v not in behind])
         for place in np.argwhere(margin.values == 0):
@@ -311,7 +313,17 @@ class Experiments:
 
 def _columns(model: Model, data: Sequence[Any]) -> dict[str, NDArray[Any]]:
     """Site → its value in each assignment, and the probabilities of these under ""."""
-    found = Enumeration().run(model, data)
+    try:
+        found = Enumeration().run(model, data)
+    except ArgumentError as reason:
+        raise ArgumentError(
+            "a Model is evaluated exactly, by summing over the values of its sites",
+            path=reason.path,
+            expected="discrete sites with few values",
+            got=reason.problem,
+            fix="ae.causal.ate(model, ...) and the other effects take any Model; with data, "
+            "ae.causal.estimate",
+        ) from reason
     return {**found.assignments, "": found.probabilities}
 
 

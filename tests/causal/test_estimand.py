@@ -149,6 +149,16 @@ def test_what_never_happens_is_nan():
         at_values(adjusted, {"x": 1}).evaluate(table)
 
 
+class Continuous(ae.Model):
+    def __call__(self):
+        self.sample("y", ae.Normal(self.sample("x", ae.Normal(0, 1)), 1))
+
+
+def test_a_continuous_model_is_refused():
+    with pytest.raises(ArgumentError, match=r"discrete sites(.|\n)*ae.causal.ate"):
+        P("y", do="x").evaluate(Continuous())
+
+
 def test_wrong_uses():
     table = {"x": np.array([0, 1]), "y": np.array([0, 1])}
     with pytest.raises(UnknownNameError, match="'q'"):
