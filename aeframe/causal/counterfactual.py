@@ -162,7 +162,7 @@ def counterfactual(
 
 def _checked(found: Outcomes) -> Outcomes:
     """The outcomes, where each pair of formulas that was declared is inverse."""
-    made, expected = CHECKED
+    made = CHECKED[0]
     possible = slice(None) if found.probabilities is None else found.probabilities > 0
     for name in [k.removesuffix(made) for k in found.draws if k.endswith(made)]:
         back, value = (found.draws[name + end][possible] for end in CHECKED)

@@ -101,7 +101,8 @@ class InverseCDF(Noise):
 
     Larger noise is a larger value, whatever the parameters: a monotone mechanism. For continuous
     families with quantiles in closed form, or that are moved and stretched only; and for those
-    with finitely many values, whose value at θ' has the distribution P(k) = |(F(y − 1), F(y)] ∩ (F'(k − 1), F'(k)]| / p(y).
+    with finitely many values, whose value at θ' has the distribution
+    P(k) = |(F(y − 1), F(y)] ∩ (F'(k − 1), F'(k)]| / p(y).
     """
 
     def value(

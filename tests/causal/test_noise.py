@@ -141,7 +141,7 @@ def test_scaling_is_monotone():
 
 def test_formulas_that_are_not_inverse_are_refused():
     wrong = Explicit(lambda y, m, s: (y - m) / s, lambda e, m, s: m + 2 * s * e)
-    with pytest.raises(DataError, match="'y' are not inverse(.|\\n)*6.*for 3"):
+    with pytest.raises(DataError, match=r"'y' are not inverse(.|\n)*6 for 3"):
         moved(lambda x: ae.Normal(x - 1.0, 1.0), 3.0, wrong)
 
 
