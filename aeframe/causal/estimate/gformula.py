@@ -14,6 +14,7 @@ from aeframe.causal.estimate.problem import Problem, Vector
 from aeframe.causal.estimate.resample import Bootstrap, Statistic, bayesian_bootstrap
 from aeframe.causal.estimate.result import Estimate, Method
 from aeframe.causal.estimate.weighting import extrapolation
+from aeframe.core.arguments import count
 from aeframe.infer.diagnosis import Check
 
 
@@ -53,6 +54,9 @@ class GFormula(Method):
     draws: int = 1000
     seed: int = 0
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
+
+    def __post_init__(self) -> None:
+        count("draws", self.draws, 2)
 
     @property
     def learner(self) -> Learner:

@@ -8,6 +8,7 @@ from sklearn.linear_model import LinearRegression
 import aeframe as ae
 from aeframe import nn
 from aeframe.causal import AIPW, IPW, Bootstrap, GFormula, Network, TwoStageLeastSquares, estimate
+from aeframe.causal.estimate.refute import e_value
 from aeframe.core.errors import (
     ArgumentError,
     DataError,
@@ -73,6 +74,15 @@ def test_settings_are_checked_at_once():
         IPW(trim=0.7)
     with pytest.raises(ArgumentError, match="list of columns"):
         TwoStageLeastSquares("z")
+    for wrong in (
+        lambda: AIPW(draws=1),
+        lambda: AIPW(folds=0),
+        lambda: GFormula(draws=0),
+        lambda: Bootstrap(1),
+        lambda: e_value(-1),
+    ):
+        with pytest.raises(ArgumentError, match=r"from [12] up|above 0"):
+            wrong()
 
 
 def test_networks_need_epochs_and_must_be_new():
