@@ -335,6 +335,29 @@ class Small(ae.Model):
         self.sample("Y", ae.Normal(b + t - 2.0 * s, 1.0))
 
 
+def test_tables_of_distances_and_exact_effects():
+    told = repr(contrast(Linear(), "Y", {"X": 1.0}, {"X": 0.0}, by=KolmogorovSmirnov(), n=50))
+    assert "Kolmogorov-Smirnov distance" in told
+    assert "control" not in told
+    assert ate(Linear(), "Y", {"X": 1.0}, {"X": 0.0}).error() == 0.0
+
+
+class Shifted(ae.Model):
+    def __call__(self):
+        shift = self.sample("shift", ae.Normal(0, 0.1))
+        self.sample("seen", ae.Normal(shift, 0.1))
+        x = self.sample("x", ae.Normal(0, 1))
+        self.sample("y", ae.Normal(shift + x, 1))
+
+
+def test_few_units_do_not_widen_the_credible_interval():
+    posterior = Shifted().observe({"seen": 0.0}).fit(inference=ae.Exact())
+    found = policy_value(posterior, "y", {"x": 0.0}, n=2000, units=100)
+    np.testing.assert_allclose(found.draws.std(), 0.1 / np.sqrt(2), rtol=0.15)
+    np.testing.assert_allclose(found.error(), np.sqrt((0.005 + 0.01) / 2000), rtol=0.1)
+    assert len(policy_value(posterior, "y", {"x": 0.0}, n=2).outcomes["policy", "y"]) == 100
+
+
 def test_plots(tmp_path):
     figures = [
         ate(Linear(), "Y", {"X": 1.0}, {"X": 0.0}),
@@ -361,6 +384,18 @@ def test_plots(tmp_path):
             "descendant of what is changed",
         ),
         (lambda: Quantile(2.0), ArgumentError, "between 0 and 1"),
+        (lambda: ate(Linear(), "Y", {"X": 1}, {"X": 0}, n=1), ArgumentError, "from 2 up"),
+        (
+            lambda: ate(Linear(), "Y", {"X": 1}, {"X": 0}, inferense=EXACT),
+            ArgumentError,
+            "'inferense'(.|\n)*did you mean 'inference'",
+        ),
+        (lambda: att(Linear(), "Y", {"X": lambda x: x}, {"X": 0}), ArgumentError, "have a value"),
+        (
+            lambda: contrast(Linear(), "Y", {"X": 1}, {"X": 0}, by="mean"),
+            ArgumentError,
+            "by a statistic",
+        ),
     ],
 )
 def test_wrong_uses(use, error, words):
