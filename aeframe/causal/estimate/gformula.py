@@ -42,7 +42,7 @@ class GFormula(Method):
     >>> from aeframe.causal import estimate
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=200)
-    >>> a = 1.0 * (rng.normal(size=200) < x)
+    >>> a = 1.0 * (rng.normal(size=200) < x / 2)
     >>> data = pd.DataFrame({"x": x, "a": a, "y": 2 * a + 3 * x})
     >>> from sklearn.linear_model import LinearRegression
     >>> method = GFormula(LinearRegression(), bootstrap=Bootstrap(10))
