@@ -25,11 +25,6 @@ from aeframe.causal.effects import (
     atu,
     cate,
     contrast,
-    controlled_direct_effect,
-    interventional_direct_effect,
-    interventional_indirect_effect,
-    natural_direct_effect,
-    natural_indirect_effect,
     policy_value,
 )
 from aeframe.causal.estimand import Estimand, P
@@ -65,6 +60,13 @@ from aeframe.causal.graph import CausalGraph, Independence
 from aeframe.causal.id_star import Event, identify_counterfactual, observational
 from aeframe.causal.identify import Hedge, identify
 from aeframe.causal.intervene import Intervene, intervene
+from aeframe.causal.mediation import (
+    controlled_direct_effect,
+    interventional_direct_effect,
+    interventional_indirect_effect,
+    natural_direct_effect,
+    natural_indirect_effect,
+)
 from aeframe.causal.noise import NOISES, Explicit, GumbelMax, InverseCDF, Noise, location_scale
 from aeframe.causal.outcomes import Outcomes
 from aeframe.causal.picture import plot

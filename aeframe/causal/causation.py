@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aeframe.causal.counterfactual import COUNTERFACTUAL, FACTUAL, counterfactual
+from aeframe.causal.outcomes import Outcomes
 from aeframe.core.errors import ArgumentError, DataError
 from aeframe.prob import Model
 
@@ -53,8 +54,9 @@ def probability_of_necessity(
     0.75
     """
     ((site, value),) = outcome.items()
+    _not(outcome)
     seen = {**cause, **outcome}
-    found = counterfactual(model, *data, evidence=seen, do=otherwise, **query)
+    found = _answered(counterfactual(model, *data, evidence=seen, do=otherwise, **query), site)
     return 1.0 - found.probability((COUNTERFACTUAL, site, value))
 
 
@@ -70,9 +72,10 @@ def probability_of_sufficiency(
 
     The outcome has the values 0 and 1; parameters as of :func:`probability_of_necessity`.
     """
+    ((site, value),) = outcome.items()
     seen = {**otherwise, **_not(outcome)}
-    found = counterfactual(model, *data, evidence=seen, do=cause, **query)
-    return found.probability((COUNTERFACTUAL, *next(iter(outcome.items()))))
+    found = _answered(counterfactual(model, *data, evidence=seen, do=cause, **query), site)
+    return found.probability((COUNTERFACTUAL, site, value))
 
 
 def probability_of_necessity_and_sufficiency(
@@ -88,16 +91,48 @@ def probability_of_necessity_and_sufficiency(
     By consistency Y_x = Y where X = x, so PNS = P(x, y, Y_{x'} = y') + P(x', y', Y_x = y), for
     a cause with no other values than x and x'. Parameters as of
     :func:`probability_of_necessity`.
+
+    Raises
+    ------
+    ArgumentError
+        When the cause has other values, or the outcome others than 0 and 1.
     """
     total = 0.0
     pairs = (cause, otherwise, outcome), (otherwise, cause, _not(outcome))
     for here, there, seen in pairs:
-        found = counterfactual(model, *data, do=there, **query)
         ((site, value),) = seen.items()
+        found = _answered(counterfactual(model, *data, do=there, **query), site)
+        _require_two(found, here, there)
         facts = [(FACTUAL, k, v) for k, v in {**here, **seen}.items()]
         other = (COUNTERFACTUAL, site, 1 - value)
         total += found.probability(*facts, other)
     return total
+
+
+def _answered(found: Outcomes, site: str) -> Outcomes:
+    """The worlds, in which the outcome is 0 or 1."""
+    values = np.unique([found[world, site] for world in found.worlds])
+    if not np.isin(values, (0, 1)).all():
+        raise ArgumentError(
+            "the outcome of a probability of causation is 0 or 1",
+            path=site,
+            got=f"values from {values[0]:g} to {values[-1]:g}",
+            fix="make the event a site: self.deterministic(name, at.gt(value, 3))",
+        )
+    return found
+
+
+def _require_two(found: Outcomes, *causes: Mapping[str, Any]) -> None:
+    """Refuse a cause that has other values than the two."""
+    total = sum(found.probability(*((FACTUAL, k, v) for k, v in x.items())) for x in causes)
+    if not np.isclose(total, 1.0):
+        raise ArgumentError(
+            "the cause has other values than the two",
+            path=", ".join(causes[0]),
+            expected="P(x) + P(x') = 1",
+            got=f"{total:.4g} for {causes[0]} and {causes[1]}",
+            fix="draw it from the two alone: model.intervene({name: a distribution})",
+        )
 
 
 def _not(outcome: Mapping[str, Any]) -> dict[str, Any]:

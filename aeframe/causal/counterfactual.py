@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from aesara.graph.basic import Apply, Variable
 
-from aeframe.causal.noise import Noise, coupled, noise_of
+from aeframe.causal.noise import Noise, coupled, noise_of, reproduced
 from aeframe.causal.outcomes import Outcomes
 from aeframe.causal.query import cases, drawn, few_cases, solve
 from aeframe.causal.worlds import Worlds
@@ -30,6 +30,7 @@ from aeframe.prob.sites import find_site
 
 FACTUAL, COUNTERFACTUAL = "factual", "counterfactual"
 _DRAWN = "random", "observed"
+NOISE, CHECKED = ".noise", (".given back", ".expected back")
 
 
 class Twin(Worlds):
@@ -57,13 +58,22 @@ class Twin(Worlds):
         self.noise = dict(noise or {})
 
     def derived(self, base: Sequence[Apply]) -> Sequence[Variable]:
-        """The noise of factual sites, of those that have some: ``site.noise``."""
+        """The noise of factual sites, of those that have some: ``site.noise``.
+
+        Where formulas for it are declared, what these give back too, and what they should.
+        """
         made = []
         for node in base:
-            found = noise_of(node, self.noise) if node.op.kind in _DRAWN else None
-            if found is not None:
-                op = SiteOp(f"{node.op.name}.noise", "deterministic", Real(), node.op.dims)
-                made.append(op(found))
+            if node.op.kind not in _DRAWN:
+                continue
+            for end, value in zip(
+                (NOISE, *CHECKED),
+                (noise_of(node, self.noise), *(reproduced(node, self.noise) or ())),
+                strict=False,
+            ):
+                if value is not None:
+                    op = SiteOp(node.op.name + end, "deterministic", Real(), node.op.dims)
+                    made.append(op(value))
         return made
 
     def couple(self, natural: Apply, copied: Apply) -> tuple[Variable, str, Sequence[Variable]]:
@@ -115,7 +125,7 @@ def counterfactual(
     ArgumentError
         When the noise of a descendant of what is changed is neither declared nor derivable.
     DataError
-        When the evidence is impossible.
+        When the evidence is impossible, or formulas for noise are not inverse.
 
     >>> from aeframe.distributions import Normal
     >>> class Unit(Model):
@@ -135,7 +145,7 @@ def counterfactual(
         data = data or source.data
         _require_sites(noise, source.model, data)
         twin = Twin(source.model, {COUNTERFACTUAL: do}, noise)
-        return drawn(twin, data, n, seed, source.draws(n, seed), source)
+        return _checked(drawn(twin, data, n, seed, source.draws(n, seed), source))
     nodes = _require_sites(noise, source, data)
     seen: dict[str, Any] = {}
     computed: dict[str, Any] = {}
@@ -146,8 +156,26 @@ def counterfactual(
     if not computed:
         if inference is None and few_cases(twin, data):
             inference = Enumeration()
-        return solve(twin, data, inference, n, seed)
-    return cases(twin, data, _where(twin, data, inference or Enumeration(), computed))
+        return _checked(solve(twin, data, inference, n, seed))
+    return _checked(cases(twin, data, _where(twin, data, inference or Enumeration(), computed)))
+
+
+def _checked(found: Outcomes) -> Outcomes:
+    """The outcomes, where each pair of formulas that was declared is inverse."""
+    made = CHECKED[0]
+    possible = slice(None) if found.probabilities is None else found.probabilities > 0
+    for name in [k.removesuffix(made) for k in found.draws if k.endswith(made)]:
+        back, value = (found.draws[name + end][possible] for end in CHECKED)
+        wrong = ~np.isclose(back, value, rtol=1e-5, atol=1e-6 * np.abs(value).max(initial=0.0))
+        if wrong.any():
+            raise DataError(
+                f"the formulas for the noise of {name!r} are not inverse",
+                path=name,
+                expected="back(noise(value, *parameters), *parameters) == value",
+                got=f"{back[wrong][0]:.6g} for {value[wrong][0]:.6g}",
+            )
+    kept = {k: v for k, v in found.draws.items() if not k.endswith(CHECKED)}
+    return replace(found, draws=kept)
 
 
 def _require_sites(

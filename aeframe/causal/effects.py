@@ -12,20 +12,26 @@ from numpy.typing import NDArray
 from aeframe.causal.outcomes import Outcomes
 from aeframe.causal.plots import plot_effect
 from aeframe.causal.query import worlds
-from aeframe.causal.statistics import Mean, Statistic
-from aeframe.causal.worlds import AsIn, Worlds
-from aeframe.core.errors import ArgumentError
+from aeframe.causal.statistics import Distance, Mean, Statistic
+from aeframe.causal.worlds import AsIn
+from aeframe.core.arguments import count
+from aeframe.core.errors import ArgumentError, nearest
 from aeframe.core.summary import plain_table, render
+from aeframe.distributions import Distribution
 from aeframe.infer import Posterior
-from aeframe.prob import Model
+from aeframe.prob import Model, sites_of
+from aeframe.prob.programs import arguments, lowered
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 Source: TypeAlias = "Model | Posterior"
 Changes: TypeAlias = "Mapping[str, Any]"
-UNITS = 50  # of each draw of a posterior: an effect is an average over units
-CONTROL, TREATED, DIRECT, INDIRECT = "control", "treated", "direct", "indirect"
+QUERY = "given", "inference", "n", "units", "seed"  # of `worlds`
+# units of each draw of a posterior, over which an effect is an average; of an outcome with entries
+# these are many
+UNITS, FEWEST = 50, 2
+CONTROL, TREATED = "control", "treated"
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,13 +90,41 @@ class Effect:
 
     @property
     def draws(self) -> NDArray[np.float64] | None:
-        """The effect for each draw of the posterior; ``None`` where there is none."""
-        groups = self.outcomes.groups
-        if groups is None:
+        """The effect for each draw of the posterior; ``None`` where there is none.
+
+        Of means, shrunk to their average so that they vary as the posterior: what they vary by
+        because the units of each are few is left out.
+        """
+        found = self._by_draw()
+        if found is None:
             return None
+        rows = self._rows()
+        if type(self.by) is not Mean or min(map(len, rows)) < 2 or len(rows) < 2:
+            return found
+        units, centre = self._units(), found.mean()
+        noise = np.mean([units[r].var(ddof=1) / len(r) for r in rows])
+        share = max(0.0, 1.0 - noise / max(found.var(ddof=1), np.finfo(float).tiny))
+        return centre + np.sqrt(share) * (found - centre)
+
+    def _rows(self) -> list[NDArray[np.intp]]:
+        """The draws of the worlds that belong to each draw of the posterior."""
+        groups = self.outcomes.groups
+        assert groups is not None
         starts = np.flatnonzero(np.diff(groups, prepend=-1))
-        rows = np.split(np.arange(len(groups)), starts[1:])
-        return np.array([self._of(r) for r in rows])
+        return np.split(np.arange(len(groups)), starts[1:])
+
+    def _by_draw(self) -> NDArray[np.float64] | None:
+        """The effect among the units of each draw of the posterior."""
+        if self.outcomes.groups is None:
+            return None
+        return np.array([self._of(r) for r in self._rows()])
+
+    def _units(self) -> NDArray[np.float64]:
+        """The effect in each draw of the worlds."""
+        wanted = [w for w in (self.treated, self.control) if w is not None]
+        values = [self.outcomes[w, self.outcome] for w in wanted]
+        means = [v.reshape(len(v), -1).mean(axis=1) for v in values]
+        return np.asarray(means[0] - sum(means[1:]))
 
     @property
     def estimate(self) -> float:
@@ -105,23 +139,31 @@ class Effect:
         exact = self._exact(world)
         return self._of(slice(None), world) if exact is None else exact
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.by, Statistic):
+            raise ArgumentError(
+                "worlds are compared by a statistic",
+                path="by",
+                expected="an instance, such as ae.causal.Mean() or ae.causal.Quantile(0.9)",
+                got=repr(self.by),
+            )
+
     def error(self) -> float:
         """The Monte Carlo standard error of the estimate; 0 where it is exact.
 
-        Of independent draws, by 200 bootstrap samples (Efron 1979) where it is not a mean's.
+        Also 0 where draws differ by no more than rounding. Of independent draws, by 200 bootstrap
+        samples (Efron 1979) where it is not a mean's.
         """
         if self.is_exact:
             return 0.0
-        draws, n = self.draws, len(self.outcomes[self.treated, self.outcome])
-        if draws is None and type(self.by) is Mean:
-            means = [
-                self.outcomes[w, self.outcome].reshape(n, -1).mean(axis=1)
-                for w in (self.treated, self.control)
-                if w is not None
-            ]
-            draws = means[0] - sum(means[1:])
+        n, draws = len(self.outcomes[self.treated, self.outcome]), self.draws
+        if type(self.by) is Mean:
+            by_draw = self._by_draw()
+            draws = self._units() if by_draw is None else by_draw
         if draws is not None:
-            return float(draws.std(ddof=1) / np.sqrt(len(draws))) if len(draws) > 1 else np.inf
+            rounding = 1e-12 * np.abs(self.outcomes[self.treated, self.outcome]).max()
+            spread = float(draws.std(ddof=1)) if len(draws) > 1 else np.inf
+            return spread / np.sqrt(len(draws)) if spread > rounding else 0.0
         rng = np.random.default_rng(0)
         return float(np.std([self._of(rng.integers(n, size=n)) for _ in range(200)], ddof=1))
 
@@ -142,7 +184,8 @@ class Effect:
         known = "posterior" if draws is not None else "exact" if self.is_exact else "draws"
         table = plain_table("", "", str(self.by), "mcse", "5%", "95%", known)
         for world in (self.treated, self.control):
-            if world is not None and self.control is not None:
+            # a distance is of both worlds, and none has one
+            if world and self.control is not None and not isinstance(self.by, Distance):
                 table.add_row(world, f"{self.value(world):.4g}")
         low, high = self.interval()
         row = [
@@ -189,7 +232,8 @@ def contrast(
         A :class:`~aeframe.causal.Statistic`: :class:`Mean`, :class:`Quantile`,
         :class:`Probability`, :class:`Wasserstein`, :class:`KolmogorovSmirnov`.
     query
-        ``given``, ``inference``, ``n``, ``units`` (50 of a Posterior) and ``seed`` of
+        ``given``, ``inference``, ``n``, ``units`` (of a Posterior 50, or 2 if the
+        outcome has several entries) and ``seed`` of
         :func:`aeframe.causal.worlds`.
 
     >>> import numpy as np
@@ -202,9 +246,7 @@ def contrast(
     >>> round(contrast(Chain(), "y", {"x": 1}, {"x": 0}, by=Quantile(0.9)).estimate, 12)
     2.0
     """
-    if not isinstance(outcome, str):
-        raise ArgumentError("an effect is on one site", expected='"y"', got=repr(outcome))
-    found = worlds(source, {TREATED: treated, CONTROL: control}, *data, only=(outcome,), **query)
+    found = run_worlds(source, {TREATED: treated, CONTROL: control}, outcome, data, query)
     return Effect(name, outcome, TREATED, CONTROL, by, found)
 
 
@@ -235,7 +277,7 @@ def att(
     source: Source, outcome: str, treated: Changes, control: Changes, *data: Any, **query: Any
 ) -> Effect:
     """The average effect among those who are treated without intervention, E[Y_t − Y_c | X = t]."""
-    given = {**query.pop("given", {}), **treated}
+    given = {**query.pop("given", {}), **_value_of(treated, "att")}
     return contrast(source, outcome, treated, control, *data, name="ATT", given=given, **query)
 
 
@@ -243,8 +285,22 @@ def atu(
     source: Source, outcome: str, treated: Changes, control: Changes, *data: Any, **query: Any
 ) -> Effect:
     """The average effect among those who are not treated, E[Y_t − Y_c | X = c]."""
-    given = {**query.pop("given", {}), **control}
+    given = {**query.pop("given", {}), **_value_of(control, "atu")}
     return contrast(source, outcome, treated, control, *data, name="ATU", given=given, **query)
+
+
+def _value_of(changes: Changes, effect: str) -> Changes:
+    """What those have whose effect is averaged."""
+    for site, value in changes.items():
+        if callable(value) or isinstance(value, Distribution | AsIn):
+            raise ArgumentError(
+                f"`{effect}` is the effect among those who have a value of {site!r}",
+                path=site,
+                expected="a value",
+                got=repr(value),
+                fix="ate(...) takes functions and distributions, or cate(..., given=...)",
+            )
+    return changes
 
 
 def policy_value(
@@ -260,131 +316,32 @@ def policy_value(
     The policy is a function of the natural value and the other sites, such as
     ``{"dose": lambda natural, sites: at.gt(sites["risk"], 0.5)}``.
     """
-    found = _worlds(source, {"policy": policy}, outcome, data, query)
+    found = run_worlds(source, {"policy": policy}, outcome, data, query)
     return Effect("policy value", outcome, "policy", None, by, found)
 
 
-def controlled_direct_effect(
-    source: Source,
-    outcome: str,
-    treated: Changes,
-    control: Changes,
-    mediators: Changes,
-    *data: Any,
-    **query: Any,
-) -> Effect:
-    """The effect with mediators held at values, E[Y_{t,m} − Y_{c,m}]."""
-    held = {**treated, **mediators}, {**control, **mediators}
-    return contrast(source, outcome, *held, *data, name="CDE", **query)
-
-
-def natural_direct_effect(
-    source: Source,
-    outcome: str,
-    treated: Changes,
-    control: Changes,
-    mediators: Sequence[str],
-    *data: Any,
-    **query: Any,
-) -> Effect:
-    """The effect that does not go through mediators, E[Y_{t, M_c} − Y_c] (Pearl 2001).
-
-    Raises
-    ------
-    ArgumentError
-        When the treatment changes a common cause of a mediator and the outcome: the model does
-        not say what the effect is then (Avin, Shpitser and Pearl 2005).
-    """
-    as_control = {m: AsIn(CONTROL) for m in mediators}
-    changes = {CONTROL: control, DIRECT: {**treated, **as_control}}
-    return _mediated("NDE", source, outcome, changes, (DIRECT, CONTROL), mediators, data, query)
-
-
-def natural_indirect_effect(
-    source: Source,
-    outcome: str,
-    treated: Changes,
-    control: Changes,
-    mediators: Sequence[str],
-    *data: Any,
-    **query: Any,
-) -> Effect:
-    """The effect through mediators alone, E[Y_{c, M_t} − Y_c]; refused where the direct one is."""
-    as_treated = {m: AsIn(TREATED) for m in mediators}
-    changes = {TREATED: treated, CONTROL: control, INDIRECT: {**control, **as_treated}}
-    return _mediated("NIE", source, outcome, changes, (INDIRECT, CONTROL), mediators, data, query)
-
-
-def interventional_direct_effect(
-    source: Source,
-    outcome: str,
-    treated: Changes,
-    control: Changes,
-    mediators: Sequence[str],
-    *data: Any,
-    **query: Any,
-) -> Effect:
-    """The effect with mediators drawn as under control, E[Y_{t, G_c} − Y_{c, G_c}].
-
-    G_c is drawn from the distribution that the mediators have under control, given what the
-    treatment does not reach, whatever the unit's own would be (VanderWeele, Vansteelandt and
-    Robins 2014); all mediators are of one such draw.
-    """
-    drawn = {m: AsIn(CONTROL, redrawn=True) for m in mediators}
-    changes = {CONTROL: control, DIRECT: {**treated, **drawn}, INDIRECT: {**control, **drawn}}
-    found = _worlds(source, changes, outcome, data, query)
-    return Effect("interventional direct effect", outcome, DIRECT, INDIRECT, Mean(), found)
-
-
-def interventional_indirect_effect(
-    source: Source,
-    outcome: str,
-    treated: Changes,
-    control: Changes,
-    mediators: Sequence[str],
-    *data: Any,
-    **query: Any,
-) -> Effect:
-    """The effect of mediators drawn as under treatment, E[Y_{t, G_t} − Y_{t, G_c}]."""
-    changes: dict[str, Changes] = {CONTROL: control, TREATED: treated}
-    for world, like in ((INDIRECT, TREATED), (DIRECT, CONTROL)):
-        changes[world] = {**treated, **{m: AsIn(like, redrawn=True) for m in mediators}}
-    found = _worlds(source, changes, outcome, data, query)
-    return Effect("interventional indirect effect", outcome, INDIRECT, DIRECT, Mean(), found)
-
-
-def _worlds(
+def run_worlds(
     source: Source,
     changes: Mapping[str, Changes],
     outcome: str,
     data: Sequence[Any],
     query: Mapping[str, Any],
 ) -> Outcomes:
+    """The worlds of an effect."""
+    if not isinstance(outcome, str):
+        raise ArgumentError("an effect is on one site", expected='"y"', got=repr(outcome))
+    for name in query:
+        if name not in QUERY:
+            raise ArgumentError(
+                f"an effect has no setting {name!r}", path=name, fix=nearest(name, QUERY)
+            )
+    count("n", query.get("n", 2), 2)
     if isinstance(source, Posterior):
-        query = {"units": UNITS, **query}
+        query = {"units": _units(source, outcome, data or source.data), **query}
     return worlds(source, changes, *data, only=(outcome,), **query)
 
 
-def _mediated(
-    name: str,
-    source: Source,
-    outcome: str,
-    changes: Mapping[str, Changes],
-    pair: tuple[str, str],
-    mediators: Sequence[str],
-    data: Sequence[Any],
-    query: Mapping[str, Any],
-) -> Effect:
-    model = source.unobserved if isinstance(source, Posterior) else source
-    used = data or (source.data if isinstance(source, Posterior) else ())
-    for site, other in Worlds(model, changes, (outcome,)).split(pair[0], outcome, *used):
-        if site not in mediators:
-            raise ArgumentError(
-                f"{site!r} is changed by the treatment, and a cause of both a mediator and "
-                f"{outcome!r}",
-                path=site,
-                got=f"its values in the worlds {pair[0]!r} and {other!r} decide one outcome",
-                fix="make it a mediator too, or use the interventional effects",
-            )
-    found = _worlds(source, changes, outcome, data, query)
-    return Effect(name, outcome, *pair, Mean(), found)
+def _units(posterior: Posterior, outcome: str, data: Sequence[Any]) -> int:
+    model = posterior.unobserved
+    nodes = sites_of(lowered(model, arguments(model, data).symbols()).outputs)
+    return FEWEST if outcome in nodes and nodes[outcome].outputs[0].ndim else UNITS

@@ -62,7 +62,8 @@ class Estimand(ABC):
     def evaluate(self, source: Any, *data: Any, weights: str | None = None) -> DataArray:
         """Its values, an array with one axis for each free variable.
 
-        Entries are NaN where the formula asks for a probability given what never happens.
+        Entries are NaN where the formula asks for a probability given what never happens; a
+        warning names it.
 
         Parameters
         ----------
@@ -75,6 +76,11 @@ class Estimand(ABC):
             What the Model takes.
         weights
             The column of a table that holds counts or probabilities of its rows.
+
+        Raises
+        ------
+        DataError
+            When no entry is defined.
 
         >>> p = total("z", product(P("y", ["x", "z"]), P("z")))
         >>> rows = {"x": [0, 0, 1, 1], "z": [0, 1, 0, 1], "y": [0, 1, 1, 1]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from xarray import DataArray
 
 LIMIT = 2**24  # entries of a joint distribution
+SHOWN = 3  # combinations of values that an error names
 
 
 class Source(Protocol):
@@ -48,6 +50,9 @@ def evaluate(
         chosen = _as_source(source, weights)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = _value(estimand, chosen)
+    undefined = np.isnan(found.values)
+    if undefined.any():
+        _tell(_empty(estimand, chosen), bool(undefined.all()))
     return found.transpose(*sorted(estimand.free))
 
 
@@ -61,6 +66,39 @@ def _settings(estimand: Estimand) -> set[tuple[str, ...]]:
 
     estimand.rebuilt(note)
     return found
+
+
+def _empty(estimand: Estimand, source: Source) -> str:
+    """The combinations of values that probabilities are conditional on and that never happen."""
+    found: dict[str, None] = {}
+
+    def note(probability: Probability) -> Estimand:
+        behind = (*probability.given, *probability.do)
+        if not behind:
+            return probability
+        joint = source.joint(probability.given, probability.do)
+        margin = joint.sum([v for v in joint.dims if v not in behind])
+        for place in np.argwhere(margin.values == 0):
+            values = zip(margin.dims, place, strict=True)
+            found[", ".join(f"{v}={margin[v].values[i]}" for v, i in values)] = None
+        return probability
+
+    estimand.rebuilt(note)
+    cells = list(found)
+    return "; ".join(cells[:SHOWN]) + (f"; and {len(cells) - SHOWN} more" * (len(cells) > SHOWN))
+
+
+def _tell(cells: str, everywhere: bool) -> None:
+    """Raise where no entry is defined, and warn where some are not."""
+    if not everywhere:
+        warnings.warn(f"entries are NaN: the data never have {cells}", stacklevel=4)
+        return
+    raise DataError(
+        "the estimand asks for probabilities given what never happens",
+        expected="each combination of values that it is conditional on",
+        got=f"never: {cells}",
+        fix="merge values that are rare, or estimate with a model of the outcome",
+    )
 
 
 def _value(estimand: Estimand, source: Source) -> DataArray:
@@ -275,7 +313,17 @@ class Experiments:
 
 def _columns(model: Model, data: Sequence[Any]) -> dict[str, NDArray[Any]]:
     """Site → its value in each assignment, and the probabilities of these under ""."""
-    found = Enumeration().run(model, data)
+    try:
+        found = Enumeration().run(model, data)
+    except ArgumentError as reason:
+        raise ArgumentError(
+            "a Model is evaluated exactly, by summing over the values of its sites",
+            path=reason.path,
+            expected="discrete sites with few values",
+            got=reason.problem,
+            fix="ae.causal.ate(model, ...) and the other effects take any Model; with data, "
+            "ae.causal.estimate",
+        ) from reason
     return {**found.assignments, "": found.probabilities}
 
 

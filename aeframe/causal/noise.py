@@ -90,14 +90,19 @@ class Explicit(Noise):
         """By its formula."""
         return self.noise(value, *given)
 
+    def reproduced(self, value: Variable, given: Parameters) -> Variable:
+        """The value that its own noise gives: the same, if the formulas are inverse."""
+        return self.back(self.noise(value, *given), *given)
+
 
 @dataclass(frozen=True)
 class InverseCDF(Noise):
     """The noise is uniform, and the value its quantile: y = F⁻¹(u; θ).
 
     Larger noise is a larger value, whatever the parameters: a monotone mechanism. For continuous
-    families with quantiles in closed form, and for those with finitely many values; for these the
-    value at θ' has the distribution P(k) = |(F(y − 1), F(y)] ∩ (F'(k − 1), F'(k)]| / p(y).
+    families with quantiles in closed form, or that are moved and stretched only; and for those
+    with finitely many values, whose value at θ' has the distribution
+    P(k) = |(F(y − 1), F(y)] ∩ (F'(k − 1), F'(k)]| / p(y).
     """
 
     def value(
@@ -110,6 +115,8 @@ class InverseCDF(Noise):
             below = found.quantile(at.exp(at.minimum(low, -0.1)), *new)
             above = found.upper(at.exp(at.minimum(high, -0.1)), *new)
             return at.switch(low < high, below, above)
+        if type(family) in INCREASING:
+            return INCREASING[type(family)].value(value, family, given, new, support)
         p, q = (_probabilities(value, family, v, support) for v in (given, new))
         here = _picked(value, support)
         top, reached = at.cumsum(p, axis=-1), at.cumsum(q, axis=-1)
@@ -195,7 +202,8 @@ def scaled(scale: int, same: tuple[int, ...] = ()) -> Explicit:
     return Explicit(lambda y, *p: y / p[scale], lambda e, *p: p[scale] * e, same)
 
 
-NOISES: dict[type, Noise] = {
+# formulas that increase with the noise
+INCREASING: dict[type, Explicit] = {
     **{
         family: location_scale(0, 1)
         for family in (
@@ -219,6 +227,10 @@ NOISES: dict[type, Noise] = {
     aer.LogNormalRV: Explicit(
         lambda y, mean, sd: (at.log(y) - mean) / sd, lambda e, mean, sd: at.exp(mean + sd * e)
     ),
+}
+
+NOISES: dict[type, Noise] = {
+    **INCREASING,
     MultivariateNormalOp: Explicit(
         lambda y, mean, factor: y - mean, lambda e, mean, factor: mean + e, same=(1,)
     ),
@@ -265,6 +277,19 @@ def undeclared(name: str, got: str) -> ArgumentError:
     )
 
 
+def unable(name: str, rule: Noise, got: str) -> ArgumentError:
+    """The error for a declared rule that does not cover the mechanism."""
+    return ArgumentError(
+        f"{type(rule).__name__} cannot say what the noise of {name!r} is",
+        path=name,
+        expected="a family with finitely many values, or for InverseCDF one whose quantiles have a "
+        "closed form (not Beta, Poisson or Binomial of unknown n; Gamma only with a fixed shape)",
+        got=got,
+        fix=f"noise={{{name!r}: ae.causal.Explicit(noise, back)}} with a pair of formulas, or make "
+        "the noise a site of its own and the value a `self.deterministic(...)` function of it",
+    )
+
+
 def coupled(
     natural: Apply, copied: Apply, declared: Mapping[str, Noise]
 ) -> Variable | Distribution:
@@ -284,6 +309,8 @@ def coupled(
     try:
         made = rule.value(before[1], family, given, new, natural.op.support)
     except NotImplementedError as reason:
+        if name in declared:
+            raise unable(name, rule, str(reason)) from reason
         raise undeclared(name, str(reason)) from reason
     if isinstance(made, Distribution):
         if copied.inputs[0] is not after[0]:
@@ -300,3 +327,12 @@ def noise_of(node: Apply, declared: Mapping[str, Noise]) -> Variable | None:
     family, given = parts(found[0])  # type: ignore[misc]
     rule = declared.get(node.op.name, NOISES.get(type(family)))
     return None if rule is None else rule.of(found[1], family, given)
+
+
+def reproduced(node: Apply, declared: Mapping[str, Noise]) -> tuple[Variable, Variable] | None:
+    """What declared formulas make of the noise of a drawn site, and what it should be."""
+    found, rule = mechanism(node, node.outputs[0]), declared.get(node.op.name)
+    if found is None or not isinstance(rule, Explicit):
+        return None
+    _, given = parts(found[0])  # type: ignore[misc]
+    return rule.reproduced(found[1], given), found[1]

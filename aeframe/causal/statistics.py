@@ -81,7 +81,7 @@ class Probability(Statistic):
 
 
 class Distance(Mean):
-    """A distance between two distributions; of one world the mean is shown."""
+    """A distance between two distributions; of one world it is the mean."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,9 @@ class Wasserstein(Distance):
     def compare(self, treated: Values, control: Values, weights: Values) -> float:
         """By SciPy."""
         return float(wasserstein_distance(treated, control, weights, weights))
+
+    def __str__(self) -> str:
+        return "Wasserstein distance"
 
 
 @dataclass(frozen=True)
@@ -107,3 +110,6 @@ class KolmogorovSmirnov(Distance):
             return total[np.searchsorted(values[order], points, side="right")]
 
         return float(np.abs(reached(treated) - reached(control)).max() / weights.sum())
+
+    def __str__(self) -> str:
+        return "Kolmogorov-Smirnov distance"

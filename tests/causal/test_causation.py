@@ -133,3 +133,24 @@ def test_of_a_model():
 def test_wrong_uses(use, error, words):
     with pytest.raises(error, match=words):
         use()
+
+
+class Doses(ae.Model):
+    """Three doses, and a response that may be graded."""
+
+    def __call__(self):
+        x = self.sample("x", ae.Categorical([0.2, 0.4, 0.4]))
+        self.sample("y", ae.Bernoulli(0.1 + 0.3 * x))
+        self.sample("grade", ae.Normal(0.7 * x, 1.0))
+
+
+def test_causes_and_outcomes_have_two_values():
+    with pytest.raises(ArgumentError, match=r"other values than the two(.|\n)*0.6 for"):
+        probability_of_necessity_and_sufficiency(
+            Doses(), *CAUSE, noise={"y": ae.causal.InverseCDF()}
+        )
+    for value in (1.0, 2.5):
+        with pytest.raises(ArgumentError, match="outcome of a probability of causation is 0 or 1"):
+            probability_of_necessity(
+                Doses(), {"grade": value}, *CAUSE[1:], noise={"y": ae.causal.InverseCDF()}
+            )

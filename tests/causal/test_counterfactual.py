@@ -231,7 +231,7 @@ class Coin(ae.Model):
                 evidence={"n": 1}, do={"x": 0}, noise={"y": GumbelMax(), "n": GumbelMax()}
             ),
             ArgumentError,
-            "'n' is neither",
+            "GumbelMax cannot say what the noise of 'n'",
         ),
         (
             lambda: Coin().counterfactual(do={"x": 0}, noise={"z": GumbelMax()}),

@@ -335,6 +335,13 @@ class Small(ae.Model):
         self.sample("Y", ae.Normal(b + t - 2.0 * s, 1.0))
 
 
+def test_tables_of_distances_and_exact_effects():
+    told = repr(contrast(Linear(), "Y", {"X": 1.0}, {"X": 0.0}, by=KolmogorovSmirnov(), n=50))
+    assert "Kolmogorov-Smirnov distance" in told
+    assert "control" not in told
+    assert ate(Linear(), "Y", {"X": 1.0}, {"X": 0.0}).error() == 0.0
+
+
 def test_plots(tmp_path):
     figures = [
         ate(Linear(), "Y", {"X": 1.0}, {"X": 0.0}),
@@ -361,6 +368,18 @@ def test_plots(tmp_path):
             "descendant of what is changed",
         ),
         (lambda: Quantile(2.0), ArgumentError, "between 0 and 1"),
+        (lambda: ate(Linear(), "Y", {"X": 1}, {"X": 0}, n=1), ArgumentError, "from 2 up"),
+        (
+            lambda: ate(Linear(), "Y", {"X": 1}, {"X": 0}, inferense=EXACT),
+            ArgumentError,
+            "'inferense'(.|\n)*did you mean 'inference'",
+        ),
+        (lambda: att(Linear(), "Y", {"X": lambda x: x}, {"X": 0}), ArgumentError, "have a value"),
+        (
+            lambda: contrast(Linear(), "Y", {"X": 1}, {"X": 0}, by="mean"),
+            ArgumentError,
+            "by a statistic",
+        ),
     ],
 )
 def test_wrong_uses(use, error, words):

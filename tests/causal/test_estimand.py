@@ -140,9 +140,23 @@ def test_a_model_of_many_units_is_refused():
 
 def test_what_never_happens_is_nan():
     table = pd.DataFrame({"x": [0, 0, 1], "z": [0, 1, 0], "y": [0, 1, 1]})
-    found = total("z", product(P("y", ["x", "z"]), P("z"))).evaluate(table)
+    adjusted = total("z", product(P("y", ["x", "z"]), P("z")))
+    with pytest.warns(UserWarning, match="x=1, z=1"):
+        found = adjusted.evaluate(table)
     np.testing.assert_allclose(found.sel(x=0, y=1), 1 / 3)
     assert np.isnan(found.sel(x=1)).all()  # no unit has x=1, z=1
+    with pytest.raises(DataError, match="never: x=1, z=1"):
+        at_values(adjusted, {"x": 1}).evaluate(table)
+
+
+class Continuous(ae.Model):
+    def __call__(self):
+        self.sample("y", ae.Normal(self.sample("x", ae.Normal(0, 1)), 1))
+
+
+def test_a_continuous_model_is_refused():
+    with pytest.raises(ArgumentError, match=r"discrete sites(.|\n)*ae.causal.ate"):
+        P("y", do="x").evaluate(Continuous())
 
 
 def test_wrong_uses():

@@ -8,7 +8,7 @@ from scipy import stats
 
 import aeframe as ae
 from aeframe.causal import NOISES, Explicit, GumbelMax, InverseCDF, Noise, counterfactual
-from aeframe.core.errors import ArgumentError
+from aeframe.core.errors import ArgumentError, DataError
 
 CF = "counterfactual"
 
@@ -134,6 +134,17 @@ class Clock(Noise):
         return value + new[0] - given[0]
 
 
+def test_scaling_is_monotone():
+    law = lambda x: ae.Gamma(2.0, at.exp(x))  # noqa: E731
+    np.testing.assert_allclose(moved(law, 3.0, InverseCDF()), moved(law, 3.0))
+
+
+def test_formulas_that_are_not_inverse_are_refused():
+    wrong = Explicit(lambda y, m, s: (y - m) / s, lambda e, m, s: m + 2 * s * e)
+    with pytest.raises(DataError, match=r"'y' are not inverse(.|\n)*6 for 3"):
+        moved(lambda x: ae.Normal(x - 1.0, 1.0), 3.0, wrong)
+
+
 def test_a_rule_of_ones_own(monkeypatch):
     law = lambda x: ae.VonMises(x, 1.0)  # noqa: E731
     with pytest.raises(ArgumentError, match="declare it: noise="):
@@ -153,6 +164,8 @@ def test_a_rule_of_ones_own(monkeypatch):
         (lambda x: ae.Beta(at.exp(x), 1.0), InverseCDF(), "neither a quantile"),
         (lambda x: ae.Normal(x, 1.0), GumbelMax(), "few values"),
         (lambda x: ae.Transformed(ae.Normal(x, 1.0), at.square), None, "no invertible maps"),
+        (lambda x: ae.Beta(at.exp(x), 1.0), InverseCDF(), r"cannot say(.|\n)*Explicit\(noise"),
+        (lambda x: ae.Gamma(at.exp(x), 1.0), InverseCDF(), r"cannot say(.|\n)*parameter 1 of"),
     ],
 )
 def test_what_is_refused(law, noise, words):

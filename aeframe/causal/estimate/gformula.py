@@ -13,6 +13,9 @@ from aeframe.causal.estimate.learners import as_learner
 from aeframe.causal.estimate.problem import Problem, Vector
 from aeframe.causal.estimate.resample import Bootstrap, Statistic, bayesian_bootstrap
 from aeframe.causal.estimate.result import Estimate, Method
+from aeframe.causal.estimate.weighting import extrapolation
+from aeframe.core.arguments import count
+from aeframe.infer.diagnosis import Check
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class GFormula(Method):
     >>> from aeframe.causal import estimate
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=200)
-    >>> a = 1.0 * (rng.normal(size=200) < x)
+    >>> a = 1.0 * (rng.normal(size=200) < x / 2)
     >>> data = pd.DataFrame({"x": x, "a": a, "y": 2 * a + 3 * x})
     >>> from sklearn.linear_model import LinearRegression
     >>> method = GFormula(LinearRegression(), bootstrap=Bootstrap(10))
@@ -51,6 +54,9 @@ class GFormula(Method):
     draws: int = 1000
     seed: int = 0
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
+
+    def __post_init__(self) -> None:
+        count("draws", self.draws, 2)
 
     @property
     def learner(self) -> Learner:
@@ -76,12 +82,14 @@ class GFormula(Method):
     def point(self, problem: Problem) -> float:
         """The effect, without the bootstrap."""
         if self.learner.bayesian:
-            return self.run(problem).effect
+            return self._by_posterior(problem, ()).effect
         low, high = self.statistic(problem)(problem, self.seed)
         return float(high - low)
 
     def run(self, problem: Problem) -> Estimate:
         """Fit, predict both worlds, average.
+
+        Warns when there is little overlap: what the model says is then extrapolated.
 
         Raises
         ------
@@ -89,10 +97,14 @@ class GFormula(Method):
             When the treatment is not binary.
         """
         problem.require_binary()
+        checks = extrapolation(problem)
         if not self.learner.bayesian:
             low, high = self.statistic(problem)(problem, self.seed)
             drawn = self.bootstrap.run(self, problem)
-            return _estimate(problem, self, (low, high), drawn.T, "bootstrap")
+            return _estimate(problem, self, (low, high), drawn.T, "bootstrap", checks)
+        return self._by_posterior(problem, checks)
+
+    def _by_posterior(self, problem: Problem, checks: tuple[Check, ...]) -> Estimate:
         predictors = (problem.treatment, *problem.adjust)
         fit = self.learner.bind(problem.data, problem.outcome, predictors, self.draws)
         mean, members = fit(problem.data, self.seed), problem.over.members(problem.a)
@@ -100,12 +112,17 @@ class GFormula(Method):
         worlds = [mean(problem.do(v)) for v in (0.0, 1.0)]
         low, high = (float(np.average(w.mean(axis=0), weights=members)) for w in worlds)
         drawn = np.stack([(w * weights).sum(axis=1) / weights.sum(axis=1) for w in worlds])
-        return _estimate(problem, self, (low, high), drawn, "posterior draws")
+        return _estimate(problem, self, (low, high), drawn, "posterior draws", checks)
 
 
 def _estimate(
-    problem: Problem, method: Method, means: tuple[float, float], drawn: Vector, source: str
+    problem: Problem,
+    method: Method,
+    means: tuple[float, float],
+    drawn: Vector,
+    source: str,
+    checks: tuple[Check, ...],
 ) -> Estimate:
     draws = drawn[1] - drawn[0]
     effect, se = means[1] - means[0], float(draws.std(ddof=1))
-    return Estimate(problem, method, effect, se, draws, source, means)
+    return Estimate(problem, method, effect, se, draws, source, means, checks)

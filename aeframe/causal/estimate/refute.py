@@ -156,7 +156,14 @@ def e_value(ratio: float) -> float:
 
     >>> round(e_value(3.9), 2), round(e_value(1 / 3.9), 2), e_value(1.0)
     (7.26, 7.26, 1.0)
+
+    Raises
+    ------
+    ArgumentError
+        When it is not above 0.
     """
+    if not ratio > 0:
+        raise ArgumentError("a risk ratio is above 0", path="ratio", got=repr(ratio))
     ratio = max(ratio, 1.0 / ratio)
     return float(ratio + np.sqrt(ratio * (ratio - 1.0)))
 

@@ -61,10 +61,14 @@ class Regressor(Learner):
             if "random_state" in made.get_params():
                 made.set_params(random_state=seed)
             y = numbers(frame[response])
-            made.fit(columns(frame), y.astype("int64") if whole else y)
+            x = columns(frame)
+            kept = np.ptp(x, axis=0) > 0  # a constant tells nothing, and makes x singular
+            if not kept.any():
+                return _average(response)(frame, seed)
+            made.fit(x[:, kept], y.astype("int64") if whole else y)
 
             def mean(rows: Any) -> NDArray[np.float64]:
-                x = columns(rows)
+                x = columns(rows)[:, kept]
                 found = made.predict_proba(x)[:, 1] if whole else made.predict(x)
                 return np.asarray(found, dtype="float64").reshape(1, -1)
 

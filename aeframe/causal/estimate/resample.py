@@ -12,6 +12,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
 
 from aeframe.causal.estimate.problem import Problem, Vector
+from aeframe.core.arguments import count
 from aeframe.core.structure import Structure
 
 Statistic = Callable[[Problem, int], Any]
@@ -42,6 +43,9 @@ class Bootstrap(Structure):
     replicates: int = 200
     seed: int = 0
     jobs: int | None = None
+
+    def __post_init__(self) -> None:
+        count("replicates", self.replicates, 2)
 
     def run(self, method: Resampled, problem: Problem) -> NDArray[np.float64]:
         """The statistic of each replicate, (replicates, ...)."""

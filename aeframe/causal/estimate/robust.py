@@ -16,6 +16,7 @@ from aeframe.causal.estimate.problem import Problem, Vector
 from aeframe.causal.estimate.resample import bayesian_bootstrap, stream
 from aeframe.causal.estimate.result import Estimate, Method
 from aeframe.causal.estimate.weighting import CERTAIN, overlap, require_trim, room
+from aeframe.core.arguments import count
 from aeframe.core.errors import ArgumentError
 
 
@@ -55,8 +56,8 @@ class AIPW(Method):
 
     def __post_init__(self) -> None:
         require_trim(self.trim)
-        if not isinstance(self.folds, int) or self.folds < 1:
-            raise ArgumentError("folds is a positive integer", got=repr(self.folds))
+        count("folds", self.folds)
+        count("draws", self.draws, 2)
 
     @property
     def learners(self) -> tuple[Learner, Learner]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -156,12 +157,9 @@ def overlap(problem: Problem, propensity: Vector, trim: float) -> tuple[Check, .
             "confounder",
         )
     weights, a = balance(problem, propensity, trim), problem.a
+    out = _alone(problem, e)
     groups = [weights[a == v] for v in (0.0, 1.0)]
     rows = min(float(w.sum() ** 2 / (w**2).sum()) for w in groups)
-    # the larger of both stabilized weights, the one that a row does not have among them
-    p, h = a.mean(), problem.over.tilt(e)
-    largest = h / h.mean() * np.maximum(p / e, (1.0 - p) / (1.0 - e))
-    out = float((largest > LARGE).mean())
     checks = (
         Check(
             "propensity",
@@ -179,10 +177,42 @@ def overlap(problem: Problem, propensity: Vector, trim: float) -> tuple[Check, .
             "A few rows decide the estimate: trim (trim=0.05), or rely on an outcome model.",
         ),
     )
+    _warn(checks)
+    return checks
+
+
+def extrapolation(problem: Problem) -> tuple[Check, ...]:
+    """Positivity without weights, by logistic regression of the treatment; warns where it fails."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it diverges where there is no overlap
+        propensity = IPW().propensities(problem)
+    out = _alone(problem, np.clip(propensity, CERTAIN, 1.0 - CERTAIN))
+    check = Check(
+        "propensity",
+        out,
+        out < FEW / 2,
+        f"{out:.0%} of the rows hardly ever have one of the treatments",
+        "What they would be with it is extrapolated by the outcome model: leave these rows out, "
+        "or compare with another outcome model.",
+    )
+    _warn((check,))
+    return (check,)
+
+
+def _alone(problem: Problem, e: Vector) -> float:
+    """The part of the rows that would have a large weight with one of the treatments.
+
+    By the larger of both stabilized weights, the one that a row does not have among them.
+    """
+    p, h = problem.a.mean(), problem.over.tilt(e)
+    largest = h / h.mean() * np.maximum(p / e, (1.0 - p) / (1.0 - e))
+    return float((largest > LARGE).mean())
+
+
+def _warn(checks: Sequence[Check]) -> None:
     for check in checks:
         if not check.good:
-            warnings.warn(f"little overlap: {check.words}. {check.fix}", stacklevel=4)
-    return checks
+            warnings.warn(f"little overlap: {check.words}. {check.fix}", stacklevel=5)
 
 
 def require_trim(trim: float) -> None:

@@ -8,6 +8,7 @@ from sklearn.linear_model import LinearRegression
 import aeframe as ae
 from aeframe import nn
 from aeframe.causal import AIPW, IPW, Bootstrap, GFormula, Network, TwoStageLeastSquares, estimate
+from aeframe.causal.estimate.refute import e_value
 from aeframe.core.errors import (
     ArgumentError,
     DataError,
@@ -73,6 +74,15 @@ def test_settings_are_checked_at_once():
         IPW(trim=0.7)
     with pytest.raises(ArgumentError, match="list of columns"):
         TwoStageLeastSquares("z")
+    for wrong in (
+        lambda: AIPW(draws=1),
+        lambda: AIPW(folds=0),
+        lambda: GFormula(draws=0),
+        lambda: Bootstrap(1),
+        lambda: e_value(-1),
+    ):
+        with pytest.raises(ArgumentError, match=r"from [12] up|above 0"):
+            wrong()
 
 
 def test_networks_need_epochs_and_must_be_new():
@@ -119,3 +129,23 @@ def test_the_data_stay_as_they_are():
     before = data.copy()
     estimate(data, "a", "y", ["age"], IPW(bootstrap=Bootstrap(2)))
     pd.testing.assert_frame_equal(data, before)
+
+
+def test_the_g_formula_tells_that_it_extrapolates():
+    data = frame().assign(a=lambda d: (d.age > 0) * 1, same=lambda d: d.a)
+    method = GFormula(LinearRegression(), bootstrap=Bootstrap(2))
+    for adjust in (["age"], ["same"]):
+        with pytest.warns(UserWarning, match="little overlap: 100% of the rows"):
+            found = estimate(data, "a", "y", adjust, method)
+        assert "extrapolated" in str(found)
+    assert estimate(frame(), "a", "y", ["age"], method).checks[0].good
+
+
+def test_a_constant_column_changes_nothing():
+    data = frame().assign(one=1.0)
+    few = Bootstrap(3)
+    for method in (IPW(bootstrap=few), GFormula(LinearRegression(), bootstrap=few)):
+        plain, more = (estimate(data, "a", "y", v, method) for v in (["age"], ["age", "one"]))
+        np.testing.assert_allclose(more.draws, plain.draws)
+    alone = estimate(data, "a", "y", ["one"], IPW(bootstrap=few))
+    assert alone.effect == pytest.approx(data.y[data.a == 1].mean() - data.y[data.a == 0].mean())
