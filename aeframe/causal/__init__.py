@@ -28,7 +28,7 @@ from aeframe.causal.effects import (
     policy_value,
 )
 from aeframe.causal.estimand import Estimand, P
-from aeframe.causal.estimate import (
+from aeframe.causal.estimation import (
     AIPW,
     IPW,
     Bayes,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aeframe.causal.estimate.problem import Problem, Vector
+from aeframe.causal.estimation.problem import Problem, Vector
 from aeframe.core.errors import ArgumentError
 from aeframe.core.structure import Structure
 from aeframe.core.summary import plain_table, render
@@ -16,7 +16,7 @@ from aeframe.infer.diagnosis import Check
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from aeframe.causal.estimate.refute import Refutation, Refuter
+    from aeframe.causal.estimation.refute import Refutation, Refuter
 
 
 class Method(Structure):
@@ -122,7 +122,7 @@ class Estimate:
 
         By default a placebo, a random common cause, subsets and the E-value.
         """
-        from aeframe.causal.estimate.refute import refute
+        from aeframe.causal.estimation.refute import refute
 
         return refute(self, refuters)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from aeframe.causal.estimate.learner import Learner
-from aeframe.causal.estimate.learners import as_learner
-from aeframe.causal.estimate.problem import Population, Problem, Vector
-from aeframe.causal.estimate.regressor import logistic
-from aeframe.causal.estimate.resample import Bootstrap, Statistic
-from aeframe.causal.estimate.result import Estimate, Method
+from aeframe.causal.estimation.learner import Learner
+from aeframe.causal.estimation.learners import as_learner
+from aeframe.causal.estimation.problem import Population, Problem, Vector
+from aeframe.causal.estimation.regressor import logistic
+from aeframe.causal.estimation.resample import Bootstrap, Statistic
+from aeframe.causal.estimation.result import Estimate, Method
 from aeframe.core.errors import ArgumentError, DataError
 from aeframe.infer.diagnosis import Check
 

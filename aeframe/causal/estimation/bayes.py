@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeframe.causal.estimate.learner import (
+from aeframe.causal.estimation.learner import (
     Fit,
     Learner,
     Mean,

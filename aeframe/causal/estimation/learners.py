@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from aeframe.causal.estimate.bayes import Bayes
-from aeframe.causal.estimate.learner import Learner
-from aeframe.causal.estimate.regressor import Regressor
+from aeframe.causal.estimation.bayes import Bayes
+from aeframe.causal.estimation.learner import Learner
+from aeframe.causal.estimation.regressor import Regressor
 from aeframe.core.errors import ArgumentError
 from aeframe.core.module import Module
 from aeframe.prob import Model

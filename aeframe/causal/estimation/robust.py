@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeframe.causal.estimate.bayes import Bayes
-from aeframe.causal.estimate.learner import Fit, Learner
-from aeframe.causal.estimate.learners import as_learner
-from aeframe.causal.estimate.problem import Problem, Vector
-from aeframe.causal.estimate.resample import bayesian_bootstrap, stream
-from aeframe.causal.estimate.result import Estimate, Method
-from aeframe.causal.estimate.weighting import CERTAIN, overlap, require_trim, room
+from aeframe.causal.estimation.bayes import Bayes
+from aeframe.causal.estimation.learner import Fit, Learner
+from aeframe.causal.estimation.learners import as_learner
+from aeframe.causal.estimation.problem import Problem, Vector
+from aeframe.causal.estimation.resample import bayesian_bootstrap, stream
+from aeframe.causal.estimation.result import Estimate, Method
+from aeframe.causal.estimation.weighting import CERTAIN, overlap, require_trim, room
 from aeframe.core.arguments import count
 from aeframe.core.errors import ArgumentError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import Any
 
-from aeframe.causal.estimate.problem import Everyone, Population, Problem
-from aeframe.causal.estimate.result import Estimate, Method
-from aeframe.causal.estimate.robust import AIPW
+from aeframe.causal.estimation.problem import Everyone, Population, Problem
+from aeframe.causal.estimation.result import Estimate, Method
+from aeframe.causal.estimation.robust import AIPW
 from aeframe.core.errors import ArgumentError
 
 

@@ -17,7 +17,7 @@ from aeframe.causal import (
     e_value,
     estimate,
 )
-from aeframe.causal.estimate import Estimate, Method
+from aeframe.causal.estimation import Estimate, Method
 from aeframe.core.errors import ArgumentError
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aeframe.causal.estimate.learner import main_terms
-from aeframe.causal.estimate.problem import Problem, Vector, require_columns
-from aeframe.causal.estimate.resample import linear_draws
-from aeframe.causal.estimate.result import Estimate, Method, shuffled
+from aeframe.causal.estimation.learner import main_terms
+from aeframe.causal.estimation.problem import Problem, Vector, require_columns
+from aeframe.causal.estimation.resample import linear_draws
+from aeframe.causal.estimation.result import Estimate, Method, shuffled
 from aeframe.core.errors import ArgumentError, DataError
 from aeframe.infer.diagnosis import Check
 from aeframe.prob.design import Design, columns_of

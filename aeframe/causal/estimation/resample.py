@@ -11,7 +11,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
 
-from aeframe.causal.estimate.problem import Problem, Vector
+from aeframe.causal.estimation.problem import Problem, Vector
 from aeframe.core.arguments import count
 from aeframe.core.structure import Structure
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from aeframe.causal.estimate.learner import (
+from aeframe.causal.estimation.learner import (
     Fit,
     Learner,
     Mean,

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from aeframe.causal.estimate.bayes import Bayes
-from aeframe.causal.estimate.learner import Learner
-from aeframe.causal.estimate.learners import as_learner
-from aeframe.causal.estimate.problem import Problem, Vector
-from aeframe.causal.estimate.resample import Bootstrap, Statistic, bayesian_bootstrap
-from aeframe.causal.estimate.result import Estimate, Method
-from aeframe.causal.estimate.weighting import extrapolation
+from aeframe.causal.estimation.bayes import Bayes
+from aeframe.causal.estimation.learner import Learner
+from aeframe.causal.estimation.learners import as_learner
+from aeframe.causal.estimation.problem import Problem, Vector
+from aeframe.causal.estimation.resample import Bootstrap, Statistic, bayesian_bootstrap
+from aeframe.causal.estimation.result import Estimate, Method
+from aeframe.causal.estimation.weighting import extrapolation
 from aeframe.core.arguments import count
 from aeframe.infer.diagnosis import Check
 

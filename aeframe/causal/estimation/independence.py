@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2, chi2_contingency
 
-from aeframe.causal.estimate.problem import require_columns
+from aeframe.causal.estimation.problem import require_columns
 from aeframe.causal.graph import CausalGraph, Independence
 from aeframe.core.summary import plain_table, render
 

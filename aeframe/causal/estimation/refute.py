@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aeframe.causal.estimate.learner import is_binary
-from aeframe.causal.estimate.resample import stream
-from aeframe.causal.estimate.result import Estimate
+from aeframe.causal.estimation.learner import is_binary
+from aeframe.causal.estimation.resample import stream
+from aeframe.causal.estimation.result import Estimate
 from aeframe.core.errors import ArgumentError
 from aeframe.core.structure import Structure
 from aeframe.core.summary import plain_table, render

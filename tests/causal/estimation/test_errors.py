@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression
 import aeframe as ae
 from aeframe import nn
 from aeframe.causal import AIPW, IPW, Bootstrap, GFormula, Network, TwoStageLeastSquares, estimate
-from aeframe.causal.estimate.refute import e_value
+from aeframe.causal.estimation.refute import e_value
 from aeframe.core.errors import (
     ArgumentError,
     DataError,
