@@ -16,11 +16,21 @@ from functools import partial
 from typing import Any, TypeVar
 
 import aesara.tensor as at
-from aesara.graph.basic import Apply, Variable
+import numpy as np
+from aesara.graph.basic import Apply, Constant, Variable
 
 from aeframe.core.cells import RandomState, State
-from aeframe.core.errors import ArgumentError, ShapeError, UnknownNameError, nearest
+from aeframe.core.errors import ArgumentError, DataError, ShapeError, UnknownNameError, nearest
 from aeframe.core.graph import Graph, replay, toposort
+from aeframe.core.supports import (
+    Binary,
+    Bounded,
+    Integers,
+    Interval,
+    Positive,
+    Real,
+    Support,
+)
 from aeframe.core.trace import current_trace
 from aeframe.distributions import Distribution
 from aeframe.prob import Model, ObserveOp, SiteOp, sites_of
@@ -119,12 +129,15 @@ class Intervene(Pass):
             change = _call(change, natural, {**by_name, name.removeprefix(prefix): natural})
         updates = dict(graph.updates)
         if isinstance(change, Distribution):
+            _require_within(node, change.support)
             state = self.random_state
             updates[state], draw = change.draw(updates.get(state, state), sizes_of(node))
             arguments = change.support_arguments()
             new = SiteOp(name, "random", change.support, node.op.dims)(draw, *arguments)
         else:
-            new = _set(node, _as_tensor(name, change))
+            value = _as_tensor(name, change)
+            _require_whole(node, value)
+            new = _set(node, value)
         if site.owner in toposort([new], [natural]):
             raise ArgumentError(
                 f"the intervention on {name!r} is a cycle: its value depends on {name!r} itself",
@@ -179,6 +192,55 @@ def _entries(node: Apply, natural: Variable, values: Mapping[Any, Variable]) -> 
             )
         natural = at.set_subtensor(natural[tuple(index)], value.astype(natural.type.dtype))
     return natural
+
+
+def _require_within(node: Apply, support: Support) -> None:
+    """Raise :class:`DataError` unless a distribution on ``support`` can replace the site's."""
+    own = node.op.support
+    inner, outer = _ends(support), _ends(own)
+    if own == Real() or isinstance(own, Bounded) or isinstance(support, Bounded):
+        fits = support.discrete or not own.discrete  # ends that are not known are not compared
+    elif inner and outer:
+        (low, high), (least, most) = inner, outer
+        above = low > least if support.discrete and not own.discrete else low >= least
+        fits = above and high <= most and (support.discrete or not own.discrete)
+    else:
+        fits = isinstance(support, type(own))
+    if not fits:
+        raise DataError(
+            f"cannot set {node.op.name!r}: the distribution lies outside its support",
+            path=node.op.name,
+            expected=str(own),
+            got=str(support),
+        )
+
+
+def _ends(support: Support) -> tuple[float, float] | None:
+    """Where the numbers of a support lie; ``None`` for one of vectors."""
+    match support:
+        case Binary():
+            return 0, 1
+        case Positive():
+            return 0, np.inf
+        case Real():
+            return -np.inf, np.inf
+        case Integers(low, high) | Interval(low, high):
+            return -np.inf if low is None else low, np.inf if high is None else high
+    return None
+
+
+def _require_whole(node: Apply, value: Variable) -> None:
+    """Raise :class:`DataError` for real numbers at a site of whole ones, which would cut them."""
+    if isinstance(value, Constant):
+        require_possible(node, value.data, "set")
+    elif node.op.support.discrete and getattr(value.type, "dtype", "int").startswith("float"):
+        raise DataError(
+            f"cannot set {node.op.name!r}: the value is a real number, not a whole one",
+            path=node.op.name,
+            expected=f"a {node.outputs[0].type.dtype} of {node.op.support}",
+            got=f"a {value.type.dtype}: {describe(value, 2)}",
+            fix="say how to round it: at.round(value).astype('int64')",
+        )
 
 
 def _set(node: Apply, value: Variable) -> Variable:

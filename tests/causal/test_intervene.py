@@ -256,6 +256,45 @@ def test_an_intervention_inside_a_nested_model_and_from_outside():
     np.testing.assert_allclose(shifted["inner.X"], shifted["inner.X.natural"] + 1)
 
 
+class Two(ae.Model):
+    """A coin that decides another; and a scale."""
+
+    def __call__(self):
+        s = self.sample("s", ae.Bernoulli(0.5))
+        self.sample("c", ae.Bernoulli(0.2 + 0.6 * s))
+
+
+class Scale(ae.Model):
+    def __call__(self):
+        self.sample("sd", ae.HalfNormal(1.0))
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (lambda: Two().intervene({"s": lambda n: n + 1}).prior_predictive(20), "cannot set 's'"),
+        (lambda: Two().intervene({"s": lambda n: n + 1}).fit(), "cannot set 's'"),
+        (lambda: Two().intervene({"s": lambda n: n * 0 + 0.5}).expression(), "real number"),
+        (lambda: Two().intervene({"s": lambda n: 2}).expression(), "outside its support"),
+        (lambda: Two().intervene({"s": ae.Normal(0, 1)}).expression(), "distribution lies"),
+        (lambda: Two().intervene({"s": ae.Poisson(1.0)}).expression(), "distribution lies"),
+        (lambda: Scale().intervene({"sd": ae.Normal(0, 1)}).expression(), "distribution lies"),
+        (lambda: Scale().intervene({"sd": lambda n: n - 5}).prior_predictive(9), "cannot set 'sd'"),
+    ],
+)
+def test_impossible_values_are_errors(use, words):
+    with pytest.raises(DataError, match=words):
+        use()
+
+
+def test_possible_distributions_and_functions():
+    drawn = Scale().intervene({"sd": ae.Exponential(1.0)}).prior_predictive(5)
+    assert (drawn["sd"] > 0).all()
+    assert Two().intervene({"s": ae.Bernoulli(0.9)}).fit().mean("c") == pytest.approx(0.74)
+    flipped = Two().intervene({"s": lambda n: 1 - n, "c": lambda n, s: s["s"]})
+    assert flipped.fit().mean("c") == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize(
     ("use", "error", "words"),
     [
