@@ -22,6 +22,7 @@ from aesara.graph.basic import Apply, Constant, Variable
 from aeframe.core.cells import RandomState, State
 from aeframe.core.errors import ArgumentError, DataError, ShapeError, UnknownNameError, nearest
 from aeframe.core.graph import Graph, replay, toposort
+from aeframe.core.shapes import compatible, shape_text
 from aeframe.core.supports import (
     Binary,
     Bounded,
@@ -90,10 +91,7 @@ class Intervene(Pass):
     """
 
     def __init__(self, changes: Mapping[str, Any]) -> None:
-        self.changes = {
-            name: c if isinstance(c, Distribution) or callable(c) else _values(name, c)
-            for name, c in changes.items()
-        }
+        self.changes = {name: _change(name, c) for name, c in changes.items()}
         self.random_state = RandomState()
 
     def __call__(self, graph: Graph) -> tuple[Graph, Report]:
@@ -126,7 +124,8 @@ class Intervene(Pass):
             change = _relinked(change, {**sites, name: natural.owner}, natural, name)
         elif not isinstance(change, Distribution):
             by_name = {k.removeprefix(prefix): n.outputs[0] for k, n in sites.items()}
-            change = _call(change, natural, {**by_name, name.removeprefix(prefix): natural})
+            by_name[name.removeprefix(prefix)] = natural
+            change = _call(change, name, natural, _Sites(by_name))
         updates = dict(graph.updates)
         if isinstance(change, Distribution):
             _require_within(node, change.support)
@@ -151,9 +150,28 @@ class Intervene(Pass):
         return changed.replay({site: new}), _step(node, new, change)
 
 
-def _values(name: str, change: Any) -> Any:
-    """A value, or those of some entries, as cells."""
+def _change(name: str, change: Any) -> Any:
+    """A value, or those of some entries, as cells; a distribution or a function as it is."""
+    if isinstance(change, type):
+        raise ArgumentError(
+            f"the intervention on {name!r} is a class",
+            path=name,
+            expected="a value, a distribution or a function",
+            got=change.__name__,
+            fix=f"call it: {change.__name__}(...)",
+        )
+    if isinstance(change, Distribution) or callable(change):
+        return change
     if isinstance(change, Mapping):
+        for label, value in change.items():
+            if isinstance(value, Distribution | Mapping) or callable(value):
+                raise ArgumentError(
+                    f"the entry {label!r} of {name!r} is set to what is no value",
+                    path=name,
+                    expected="a number, an array or a symbolic expression",
+                    got=repr(value),
+                    fix="give a function of the whole site: lambda natural: at.switch(mask, ...)",
+                )
         return {label: as_value(name, v) for label, v in change.items()}
     return as_value(name, change)
 
@@ -174,7 +192,7 @@ def _entries(node: Apply, natural: Variable, values: Mapping[Any, Variable]) -> 
         if isinstance(value, State):
             require_possible(node, value.numpy(), "set")
         labels = label if isinstance(label, tuple) else (label,)
-        index = []
+        index, counts = [], []
         for each, dim, size in zip(labels, dims, sizes, strict=False):
             plate = plates.get(dim, size)
             known = list(plate) if isinstance(plate, tuple) else list(range(plate or 0))
@@ -186,11 +204,26 @@ def _entries(node: Apply, natural: Variable, values: Mapping[Any, Variable]) -> 
                     fix=nearest(str(each), list(map(str, known))),
                 )
             index.append(known.index(each))
+            counts.append(len(known))
         if len(labels) != len(index):
             raise ShapeError(
                 f"{node.op.name!r} has {len(sizes)} axes", path=node.op.name, got=repr(label)
             )
-        natural = at.set_subtensor(natural[tuple(index)], value.astype(natural.type.dtype))
+        rest = sizes[len(index) :]
+        own = value.type.shape
+        if len(own) > len(rest) or any(
+            b != 1 and not compatible(a, b)
+            for a, b in zip(rest[len(rest) - len(own) :], own, strict=True)
+        ):
+            raise ShapeError(
+                f"the value for the entry {label!r} of {node.op.name!r} has the wrong shape",
+                path=node.op.name,
+                expected=shape_text(rest),
+                got=shape_text(own),
+            )
+        mask = np.zeros((*counts, *(1 for _ in rest)), dtype=bool)
+        mask[tuple(index)] = True
+        natural = at.switch(mask, value.astype(natural.type.dtype), natural)
     return natural
 
 
@@ -262,14 +295,28 @@ def _natural(node: Apply) -> Variable:
     return value
 
 
-def _call(change: Callable[..., Any], natural: Variable, sites: Mapping[str, Variable]) -> Any:
+class _Sites(dict[str, Variable]):
+    """Sites by name; a name that none has is an error that lists the nearest."""
+
+    def __missing__(self, name: str) -> Variable:
+        return find_site(name, dict(self), "use the value of")
+
+
+def _call(change: Callable[..., Any], name: str, natural: Variable, sites: _Sites) -> Any:
     """What a function makes of the natural value, and of the sites if it takes them."""
-    taken = [
-        p
-        for p in inspect.signature(change).parameters.values()
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    return change(natural, sites) if len(taken) > 1 else change(natural)
+    signature = inspect.signature(change)
+    for given in ((natural,), (natural, sites)):
+        try:
+            signature.bind(*given)
+        except TypeError:
+            continue
+        return change(*given)
+    raise ArgumentError(
+        f"the intervention on {name!r} takes other arguments",
+        path=name,
+        expected="a function of the natural value, or of it and the sites by name",
+        got=f"a function of {signature}",
+    )
 
 
 def _relinked(

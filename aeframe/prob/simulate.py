@@ -101,7 +101,11 @@ def _compile(
     plain = {c: c.type(name=c.name) for c in random}
     outputs = replay(results, plain)
     program = backend_of(model).compile([*plain.values(), *free, *graph.inputs], outputs)
-    return program, [paths.get(c, str(i)) for i, c in enumerate(random)], {k: nodes.get(k) for k in sites}
+    return (
+        program,
+        [paths.get(c, str(i)) for i, c in enumerate(random)],
+        {k: nodes.get(k) for k in sites},
+    )
 
 
 def _seen(node: Apply, inputs: list[Variable]) -> list[Variable] | None:

@@ -190,6 +190,21 @@ def test_entries_of_a_plate_by_label():
     np.testing.assert_array_equal(drawn[:, 1], natural["effect"][:, 1])
 
 
+class Measured(ae.Model):
+    """Three schools, each measured."""
+
+    def __call__(self):
+        self.plate("school", ["A", "B", "C"])
+        effect = self.sample("effect", ae.Normal(0, 1), dims="school")
+        self.sample("y", ae.Normal(effect, 1.0), dims="school")
+
+
+def test_entries_of_a_plate_stay_exact():
+    done = Measured().intervene({"effect": {"B": 5.0}}).observe({"y": [2.0, 9.0, -4.0]})
+    posterior = done.fit(inference=ae.Exact())
+    np.testing.assert_allclose(posterior.mean("effect.natural"), [1.0, 0.0, -2.0], atol=1e-12)
+
+
 class Network(ae.Model):
     """A Module as a mechanism: its hidden layer is a site."""
 
@@ -314,6 +329,28 @@ def test_possible_distributions_and_functions():
             lambda: Schools().intervene({"effect": {("A", 0): 1.0}}).expression(),
             ShapeError,
             "has 1 axes",
+        ),
+        (lambda: XY().intervene({"X": ae.Normal}), ArgumentError, "is a class"),
+        (lambda: XY().intervene({"X": lambda: 1}).expression(), ArgumentError, "other arguments"),
+        (
+            lambda: XY().intervene({"X": lambda a, b, c: a}).expression(),
+            ArgumentError,
+            "other arguments",
+        ),
+        (
+            lambda: XY().intervene({"Y": lambda v, sites: sites["x"]}).expression(),
+            UnknownNameError,
+            "use the value of 'x'",
+        ),
+        (
+            lambda: Schools().intervene({"effect": {"B": np.ones(2)}}).expression(),
+            ShapeError,
+            "entry 'B'",
+        ),
+        (
+            lambda: Schools().intervene({"effect": {"B": lambda n: n + 1}}),
+            ArgumentError,
+            "no value",
         ),
         (
             lambda: XY().intervene({"X": lambda v, sites: sites["Y"]}).expression(),
