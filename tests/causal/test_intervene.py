@@ -289,6 +289,7 @@ class Scale(ae.Model):
     [
         (lambda: Two().intervene({"s": lambda n: n + 1}).prior_predictive(20), "cannot set 's'"),
         (lambda: Two().intervene({"s": lambda n: n + 1}).fit(), "cannot set 's'"),
+        (lambda: ae.causal.ate(Two(), "c", {"s": lambda n: n + 1}, {}), "cannot set 'treated.s'"),
         (lambda: Two().intervene({"s": lambda n: n * 0 + 0.5}).expression(), "real number"),
         (lambda: Two().intervene({"s": lambda n: 2}).expression(), "outside its support"),
         (lambda: Two().intervene({"s": ae.Normal(0, 1)}).expression(), "distribution lies"),
