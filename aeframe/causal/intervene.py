@@ -16,11 +16,22 @@ from functools import partial
 from typing import Any, TypeVar
 
 import aesara.tensor as at
-from aesara.graph.basic import Apply, Variable
+import numpy as np
+from aesara.graph.basic import Apply, Constant, Variable
 
 from aeframe.core.cells import RandomState, State
-from aeframe.core.errors import ArgumentError, ShapeError, UnknownNameError, nearest
+from aeframe.core.errors import ArgumentError, DataError, ShapeError, UnknownNameError, nearest
 from aeframe.core.graph import Graph, replay, toposort
+from aeframe.core.shapes import compatible, shape_text
+from aeframe.core.supports import (
+    Binary,
+    Bounded,
+    Integers,
+    Interval,
+    Positive,
+    Real,
+    Support,
+)
 from aeframe.core.trace import current_trace
 from aeframe.distributions import Distribution
 from aeframe.prob import Model, ObserveOp, SiteOp, sites_of
@@ -80,10 +91,7 @@ class Intervene(Pass):
     """
 
     def __init__(self, changes: Mapping[str, Any]) -> None:
-        self.changes = {
-            name: c if isinstance(c, Distribution) or callable(c) else _values(name, c)
-            for name, c in changes.items()
-        }
+        self.changes = {name: _change(name, c) for name, c in changes.items()}
         self.random_state = RandomState()
 
     def __call__(self, graph: Graph) -> tuple[Graph, Report]:
@@ -116,15 +124,19 @@ class Intervene(Pass):
             change = _relinked(change, {**sites, name: natural.owner}, natural, name)
         elif not isinstance(change, Distribution):
             by_name = {k.removeprefix(prefix): n.outputs[0] for k, n in sites.items()}
-            change = _call(change, natural, {**by_name, name.removeprefix(prefix): natural})
+            by_name[name.removeprefix(prefix)] = natural
+            change = _call(change, name, natural, _Sites(by_name))
         updates = dict(graph.updates)
         if isinstance(change, Distribution):
+            _require_within(node, change.support)
             state = self.random_state
             updates[state], draw = change.draw(updates.get(state, state), sizes_of(node))
             arguments = change.support_arguments()
             new = SiteOp(name, "random", change.support, node.op.dims)(draw, *arguments)
         else:
-            new = _set(node, _as_tensor(name, change))
+            value = _as_tensor(name, change)
+            _require_whole(node, value)
+            new = _set(node, value)
         if site.owner in toposort([new], [natural]):
             raise ArgumentError(
                 f"the intervention on {name!r} is a cycle: its value depends on {name!r} itself",
@@ -138,9 +150,28 @@ class Intervene(Pass):
         return changed.replay({site: new}), _step(node, new, change)
 
 
-def _values(name: str, change: Any) -> Any:
-    """A value, or those of some entries, as cells."""
+def _change(name: str, change: Any) -> Any:
+    """A value, or those of some entries, as cells; a distribution or a function as it is."""
+    if isinstance(change, type):
+        raise ArgumentError(
+            f"the intervention on {name!r} is a class",
+            path=name,
+            expected="a value, a distribution or a function",
+            got=change.__name__,
+            fix=f"call it: {change.__name__}(...)",
+        )
+    if isinstance(change, Distribution) or callable(change):
+        return change
     if isinstance(change, Mapping):
+        for label, value in change.items():
+            if isinstance(value, Distribution | Mapping) or callable(value):
+                raise ArgumentError(
+                    f"the entry {label!r} of {name!r} is set to what is no value",
+                    path=name,
+                    expected="a number, an array or a symbolic expression",
+                    got=repr(value),
+                    fix="give a function of the whole site: lambda natural: at.switch(mask, ...)",
+                )
         return {label: as_value(name, v) for label, v in change.items()}
     return as_value(name, change)
 
@@ -161,7 +192,7 @@ def _entries(node: Apply, natural: Variable, values: Mapping[Any, Variable]) -> 
         if isinstance(value, State):
             require_possible(node, value.numpy(), "set")
         labels = label if isinstance(label, tuple) else (label,)
-        index = []
+        index, counts = [], []
         for each, dim, size in zip(labels, dims, sizes, strict=False):
             plate = plates.get(dim, size)
             known = list(plate) if isinstance(plate, tuple) else list(range(plate or 0))
@@ -173,12 +204,76 @@ def _entries(node: Apply, natural: Variable, values: Mapping[Any, Variable]) -> 
                     fix=nearest(str(each), list(map(str, known))),
                 )
             index.append(known.index(each))
+            counts.append(len(known))
         if len(labels) != len(index):
             raise ShapeError(
                 f"{node.op.name!r} has {len(sizes)} axes", path=node.op.name, got=repr(label)
             )
-        natural = at.set_subtensor(natural[tuple(index)], value.astype(natural.type.dtype))
+        rest = sizes[len(index) :]
+        own = value.type.shape
+        if len(own) > len(rest) or any(
+            b != 1 and not compatible(a, b)
+            for a, b in zip(rest[len(rest) - len(own) :], own, strict=True)
+        ):
+            raise ShapeError(
+                f"the value for the entry {label!r} of {node.op.name!r} has the wrong shape",
+                path=node.op.name,
+                expected=shape_text(rest),
+                got=shape_text(own),
+            )
+        mask = np.zeros((*counts, *(1 for _ in rest)), dtype=bool)
+        mask[tuple(index)] = True
+        natural = at.switch(mask, value.astype(natural.type.dtype), natural)
     return natural
+
+
+def _require_within(node: Apply, support: Support) -> None:
+    """Raise :class:`DataError` unless a distribution on ``support`` can replace the site's."""
+    own = node.op.support
+    inner, outer = _ends(support), _ends(own)
+    if own == Real() or isinstance(own, Bounded) or isinstance(support, Bounded):
+        fits = support.discrete or not own.discrete  # ends that are not known are not compared
+    elif inner and outer:
+        (low, high), (least, most) = inner, outer
+        above = low > least if support.discrete and not own.discrete else low >= least
+        fits = above and high <= most and (support.discrete or not own.discrete)
+    else:
+        fits = isinstance(support, type(own))
+    if not fits:
+        raise DataError(
+            f"cannot set {node.op.name!r}: the distribution lies outside its support",
+            path=node.op.name,
+            expected=str(own),
+            got=str(support),
+        )
+
+
+def _ends(support: Support) -> tuple[float, float] | None:
+    """Where the numbers of a support lie; ``None`` for one of vectors."""
+    match support:
+        case Binary():
+            return 0, 1
+        case Positive():
+            return 0, np.inf
+        case Real():
+            return -np.inf, np.inf
+        case Integers(low, high) | Interval(low, high):
+            return -np.inf if low is None else low, np.inf if high is None else high
+    return None
+
+
+def _require_whole(node: Apply, value: Variable) -> None:
+    """Raise :class:`DataError` for real numbers at a site of whole ones, which would cut them."""
+    if isinstance(value, Constant):
+        require_possible(node, value.data, "set")
+    elif node.op.support.discrete and getattr(value.type, "dtype", "int").startswith("float"):
+        raise DataError(
+            f"cannot set {node.op.name!r}: the value is a real number, not a whole one",
+            path=node.op.name,
+            expected=f"a {node.outputs[0].type.dtype} of {node.op.support}",
+            got=f"a {value.type.dtype}: {describe(value, 2)}",
+            fix="say how to round it: at.round(value).astype('int64')",
+        )
 
 
 def _set(node: Apply, value: Variable) -> Variable:
@@ -200,14 +295,28 @@ def _natural(node: Apply) -> Variable:
     return value
 
 
-def _call(change: Callable[..., Any], natural: Variable, sites: Mapping[str, Variable]) -> Any:
+class _Sites(dict[str, Variable]):
+    """Sites by name; a name that none has is an error that lists the nearest."""
+
+    def __missing__(self, name: str) -> Variable:
+        return find_site(name, dict(self), "use the value of")
+
+
+def _call(change: Callable[..., Any], name: str, natural: Variable, sites: _Sites) -> Any:
     """What a function makes of the natural value, and of the sites if it takes them."""
-    taken = [
-        p
-        for p in inspect.signature(change).parameters.values()
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    return change(natural, sites) if len(taken) > 1 else change(natural)
+    signature = inspect.signature(change)
+    for given in ((natural,), (natural, sites)):
+        try:
+            signature.bind(*given)
+        except TypeError:
+            continue
+        return change(*given)
+    raise ArgumentError(
+        f"the intervention on {name!r} takes other arguments",
+        path=name,
+        expected="a function of the natural value, or of it and the sites by name",
+        got=f"a function of {signature}",
+    )
 
 
 def _relinked(

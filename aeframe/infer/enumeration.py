@@ -21,10 +21,10 @@ from aeframe.core.shapes import narrow
 from aeframe.core.summary import plain_table
 from aeframe.infer.posterior import Inference, Posterior, shown
 from aeframe.prob import Model, sites_of
-from aeframe.prob.density import log_density, realize
+from aeframe.prob.density import log_factors, realize
 from aeframe.prob.programs import Arguments, arguments, backend_of, cached, lowered
 from aeframe.prob.simulate import Draws
-from aeframe.prob.sites import find_site
+from aeframe.prob.sites import find_site, require_set
 from aeframe.prob.unconstrain import static_sites
 
 if TYPE_CHECKING:
@@ -115,18 +115,22 @@ class Enumeration(Inference):
         ArgumentError
             When a free site has no finite support, or there are too many assignments.
         DataError
-            When the observations have probability 0.
+            When the observations have probability 0, a set site gets an impossible value, or the
+            probabilities of a site do not sum to 1: its parameters are impossible.
         """
         given = arguments(model, data)
         key = ("enumerate", repr(given.types), self.limit)
-        program, free, names, points = cached(model, key, lambda: self._compile(model, given))
+        program, free, nodes, points = cached(model, key, lambda: self._compile(model, given))
         model.init()
         sizes = [len(p) for p in points]
         places = np.unravel_index(np.arange(math.prod(sizes)), sizes) if sizes else ()
         rows = np.empty((math.prod(sizes), len(sizes)), dtype="int64")
         for i, place in enumerate(places):
             rows[:, i] = points[i].start + place
-        log_joint, *values = (to_numpy(v) for v in program.map([rows], *given.arrays))
+        found = [to_numpy(v) for v in program.map([rows], *given.arrays)]
+        log_joint, factors = found[0], found[1 : 1 + len(free)]
+        values = dict(zip(nodes, found[1 + len(free) :], strict=True))
+        _require_proper(nodes, values, dict(zip(free, factors, strict=True)))
         log_evidence = float(logsumexp(log_joint))
         if not np.isfinite(log_evidence):
             raise DataError(
@@ -141,15 +145,17 @@ class Enumeration(Inference):
             self,
             "as asked",
             np.exp(log_joint - log_evidence),
-            dict(zip(names, values, strict=True)),
+            values,
             free,
             log_evidence,
         )
 
     def _compile(
         self, model: Model, given: Arguments
-    ) -> tuple[Program, tuple[str, ...], list[str], list[range]]:
-        """The program entries, data → log joint and all sites; free sites, sites, and points.
+    ) -> tuple[Program, tuple[str, ...], dict[str, Apply], list[range]]:
+        """The program entries, data → log joint, factors of free sites, and all sites.
+
+        Then the free sites, all sites, and points.
 
         The points are those of each entry.
         """
@@ -187,11 +193,43 @@ class Enumeration(Inference):
             values[name] = at.reshape(entries[start:stop], shape, ndim=len(shape))
             narrow(values[name].owner)
             start = stop
-        sites = {k: n.outputs[0] for k, n in sites_of(graph.outputs).items()}
-        computed = replay(list(sites.values()), realize(graph, values))
-        outputs = [log_density(graph, values), *computed]
+        sites = sites_of(graph.results)
+        computed = replay([n.outputs[0] for n in sites.values()], realize(graph, values))
+        factors = log_factors(graph, values)
+        total = at.stack(list(factors.values())).sum() if factors else at.zeros(())
+        outputs = [total, *(factors[name] for name in nodes), *computed]
         program = backend_of(model).compile([entries, *graph.inputs], outputs)
-        return program, tuple(nodes), list(sites), points
+        return program, tuple(nodes), sites, points
+
+
+def _require_proper(
+    nodes: Mapping[str, Apply],
+    values: Mapping[str, NDArray[Any]],
+    factors: Mapping[str, NDArray[Any]],
+) -> None:
+    """Raise :class:`DataError` unless what is set is possible and free sites have mass 1.
+
+    The mass of a site and those before it, over all assignments, counts each of theirs as often
+    as the sites after it have assignments.
+    """
+    weight: Any = 0.0
+    reached = 1
+    for name, node in nodes.items():
+        if node.op.kind == "do":
+            require_set(node, values[name][np.broadcast_to(weight, len(values[name])) > -np.inf])
+        if name not in factors:
+            continue
+        weight = weight + factors[name]
+        reached *= len(node.op.support.points) ** math.prod(node.outputs[0].type.shape)
+        mass = float(np.exp(weight).sum()) * reached / len(weight)
+        if not abs(mass - 1.0) < 1e-3:
+            raise DataError(
+                f"the probabilities of {name!r} do not sum to 1",
+                path=name,
+                expected="parameters that are possible for every value of what they depend on",
+                got=f"a total of {mass:.6g}",
+                fix="keep the parameters in range, with at.clip or at.sigmoid",
+            )
 
 
 def assignments(nodes: Mapping[str, Apply]) -> float:

@@ -64,10 +64,15 @@ def log_density(graph: Graph, values: Mapping[str, Variable]) -> Variable:
             got=", ".join(map(repr, values)) or "none",
             fix="add them to the values, or observe them",
         )
-    realized = realize(graph, values)
+    factors = list(log_factors(graph, values).values())
+    return at.stack(factors).sum() if factors else at.zeros((), dtype="float64")
+
+
+def log_factors(graph: Graph, values: Mapping[str, Variable]) -> dict[str, Variable]:
+    """Drawn or observed site → the log density of all its entries together."""
     nodes = [n for n in sites_of(graph.results).values() if n.op.kind in ("random", "observed")]
-    factors = _factors(nodes, realized)
-    return at.stack([f.sum() for f in factors]).sum() if factors else at.zeros((), dtype="float64")
+    factors = _factors(nodes, realize(graph, values))
+    return {n.op.name: f.sum() for n, f in zip(nodes, factors, strict=True)}
 
 
 def log_likelihoods(graph: Graph, values: Mapping[str, Variable]) -> dict[str, Variable]:

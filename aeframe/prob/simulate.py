@@ -17,7 +17,7 @@ from aeframe.core.graph import replay
 from aeframe.core.module import Module
 from aeframe.core.shapes import shape_text
 from aeframe.prob.programs import Arguments, arguments, backend_of, cached, lowered
-from aeframe.prob.sites import ObserveOp, SiteOp, find_site, sites_of
+from aeframe.prob.sites import ObserveOp, SiteOp, find_site, require_set, sites_of
 
 Draws = dict[str, NDArray[Any]]
 
@@ -42,6 +42,11 @@ def simulate(
         The model's arguments.
     fixed
         Site → array (n, ...): the values that it has in each draw.
+
+    Raises
+    ------
+    DataError
+        When an intervention sets a site to a value that it cannot have.
     """
     if not isinstance(n, int | np.integer) or n < 1:
         raise ArgumentError("the number of draws is a positive integer", got=repr(n))
@@ -65,16 +70,20 @@ def simulate(
             )
         rows.append(value.astype(wanted.dtype))
     if not rows:  # nothing is random: all draws are equal
-        outputs = program(*given.arrays)
-        return {k: np.stack([to_numpy(v)] * n) for k, v in zip(sites, outputs, strict=True)}
-    outputs = program.map(rows, *given.arrays)
-    return {k: to_numpy(v) for k, v in zip(sites, outputs, strict=True)}
+        outputs = [np.stack([to_numpy(v)] * n) for v in program(*given.arrays)]
+    else:
+        outputs = [to_numpy(v) for v in program.map(rows, *given.arrays)]
+    found = dict(zip(sites, outputs, strict=True))
+    for name, node in sites.items():
+        if node is not None:
+            require_set(node, found[name])
+    return found
 
 
 def _compile(
     model: Module, given: Arguments, names: tuple[str, ...]
-) -> tuple[Program, list[str], list[str]]:
-    """The program on random states, fixed values and data; the names of states and sites."""
+) -> tuple[Program, list[str], dict[str, Apply | None]]:
+    """The program on random states, fixed values and data; names of states, and all sites."""
     inputs = given.symbols()
     graph = lowered(model, inputs)
     nodes = sites_of(graph.outputs)
@@ -92,7 +101,11 @@ def _compile(
     plain = {c: c.type(name=c.name) for c in random}
     outputs = replay(results, plain)
     program = backend_of(model).compile([*plain.values(), *free, *graph.inputs], outputs)
-    return program, [paths.get(c, str(i)) for i, c in enumerate(random)], list(sites)
+    return (
+        program,
+        [paths.get(c, str(i)) for i, c in enumerate(random)],
+        {k: nodes.get(k) for k in sites},
+    )
 
 
 def _seen(node: Apply, inputs: list[Variable]) -> list[Variable] | None:

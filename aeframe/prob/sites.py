@@ -26,7 +26,7 @@ from aeframe.core.graph import Graph, remake, toposort
 from aeframe.core.ops import TypedOp
 from aeframe.core.places import settle, without_truth
 from aeframe.core.shapes import compatible, is_tensor, shape_text
-from aeframe.core.supports import Support
+from aeframe.core.supports import Real, Support
 from aeframe.core.trace import current_trace
 from aeframe.distributions import parts
 from aeframe.rewrites import describe
@@ -204,6 +204,15 @@ def require_possible(node: Apply, array: Any, verb: str) -> None:
             expected=str(support),
             got=array if np.size(array) < 9 else f"values from {np.min(array)} to {np.max(array)}",
         )
+
+
+def require_set(node: Apply, values: Any) -> None:
+    """Raise :class:`DataError` unless values computed for a set site are some it can have.
+
+    What may be any number is not looked at.
+    """
+    if node.op.kind == "do" and node.op.support != Real() and np.size(values):
+        require_possible(node, values, "set")
 
 
 def tell(node: Apply) -> str:

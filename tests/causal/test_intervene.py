@@ -190,6 +190,21 @@ def test_entries_of_a_plate_by_label():
     np.testing.assert_array_equal(drawn[:, 1], natural["effect"][:, 1])
 
 
+class Measured(ae.Model):
+    """Three schools, each measured."""
+
+    def __call__(self):
+        self.plate("school", ["A", "B", "C"])
+        effect = self.sample("effect", ae.Normal(0, 1), dims="school")
+        self.sample("y", ae.Normal(effect, 1.0), dims="school")
+
+
+def test_entries_of_a_plate_stay_exact():
+    done = Measured().intervene({"effect": {"B": 5.0}}).observe({"y": [2.0, 9.0, -4.0]})
+    posterior = done.fit(inference=ae.Exact())
+    np.testing.assert_allclose(posterior.mean("effect.natural"), [1.0, 0.0, -2.0], atol=1e-12)
+
+
 class Network(ae.Model):
     """A Module as a mechanism: its hidden layer is a site."""
 
@@ -256,6 +271,46 @@ def test_an_intervention_inside_a_nested_model_and_from_outside():
     np.testing.assert_allclose(shifted["inner.X"], shifted["inner.X.natural"] + 1)
 
 
+class Two(ae.Model):
+    """A coin that decides another; and a scale."""
+
+    def __call__(self):
+        s = self.sample("s", ae.Bernoulli(0.5))
+        self.sample("c", ae.Bernoulli(0.2 + 0.6 * s))
+
+
+class Scale(ae.Model):
+    def __call__(self):
+        self.sample("sd", ae.HalfNormal(1.0))
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (lambda: Two().intervene({"s": lambda n: n + 1}).prior_predictive(20), "cannot set 's'"),
+        (lambda: Two().intervene({"s": lambda n: n + 1}).fit(), "cannot set 's'"),
+        (lambda: ae.causal.ate(Two(), "c", {"s": lambda n: n + 1}, {}), "cannot set 'treated.s'"),
+        (lambda: Two().intervene({"s": lambda n: n * 0 + 0.5}).expression(), "real number"),
+        (lambda: Two().intervene({"s": lambda n: 2}).expression(), "outside its support"),
+        (lambda: Two().intervene({"s": ae.Normal(0, 1)}).expression(), "distribution lies"),
+        (lambda: Two().intervene({"s": ae.Poisson(1.0)}).expression(), "distribution lies"),
+        (lambda: Scale().intervene({"sd": ae.Normal(0, 1)}).expression(), "distribution lies"),
+        (lambda: Scale().intervene({"sd": lambda n: n - 5}).prior_predictive(9), "cannot set 'sd'"),
+    ],
+)
+def test_impossible_values_are_errors(use, words):
+    with pytest.raises(DataError, match=words):
+        use()
+
+
+def test_possible_distributions_and_functions():
+    drawn = Scale().intervene({"sd": ae.Exponential(1.0)}).prior_predictive(5)
+    assert (drawn["sd"] > 0).all()
+    assert Two().intervene({"s": ae.Bernoulli(0.9)}).fit().mean("c") == pytest.approx(0.74)
+    flipped = Two().intervene({"s": lambda n: 1 - n, "c": lambda n, s: s["s"]})
+    assert flipped.fit().mean("c") == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize(
     ("use", "error", "words"),
     [
@@ -275,6 +330,28 @@ def test_an_intervention_inside_a_nested_model_and_from_outside():
             lambda: Schools().intervene({"effect": {("A", 0): 1.0}}).expression(),
             ShapeError,
             "has 1 axes",
+        ),
+        (lambda: XY().intervene({"X": ae.Normal}), ArgumentError, "is a class"),
+        (lambda: XY().intervene({"X": lambda: 1}).expression(), ArgumentError, "other arguments"),
+        (
+            lambda: XY().intervene({"X": lambda a, b, c: a}).expression(),
+            ArgumentError,
+            "other arguments",
+        ),
+        (
+            lambda: XY().intervene({"Y": lambda v, sites: sites["x"]}).expression(),
+            UnknownNameError,
+            "use the value of 'x'",
+        ),
+        (
+            lambda: Schools().intervene({"effect": {"B": np.ones(2)}}).expression(),
+            ShapeError,
+            "entry 'B'",
+        ),
+        (
+            lambda: Schools().intervene({"effect": {"B": lambda n: n + 1}}),
+            ArgumentError,
+            "no value",
         ),
         (
             lambda: XY().intervene({"X": lambda v, sites: sites["Y"]}).expression(),

@@ -111,6 +111,15 @@ def test_finite_supports_against_the_sum_by_hand(backend):
     np.testing.assert_allclose(posterior.probability({"die": 6, "heads": 2}), both, rtol=1e-7)
 
 
+class Improper(ae.Model):
+    """A coin that may have the probability 1.4."""
+
+    def __call__(self):
+        s = self.sample("s", ae.Bernoulli(0.5))
+        c = self.sample("c", ae.Bernoulli(0.8 + 0.6 * s))
+        self.sample("y", ae.Normal(c, 1.0))
+
+
 class Endless(ae.Model):
     def __call__(self):
         n = self.sample("n", ae.Poisson(3.0))
@@ -137,6 +146,8 @@ class Many(ae.Model):
          ArgumentError, r"6\^1 · 3\^2"),
         (lambda: Lawn().observe({"wet": 1, "rain": 0, "sprinkler": 0}).fit(inference=Enumeration()),
          DataError, "impossible"),
+        (lambda: Improper().observe({"y": 0.3}).fit(inference=Enumeration()), DataError,
+         "probabilities of 'c' do not sum to 1"),
         (lambda: Lawn().fit().mean("rian"), UnknownNameError, "did you mean 'rain'"),
     ],
 )  # fmt: skip

@@ -108,7 +108,7 @@ def _push(node: Apply, known: Mapping[Variable, Jacobians]) -> Jacobians | None:
 
 
 def _elementwise(node: Apply, known: Mapping[Variable, Jacobians]) -> Jacobians | None:
-    """Sums, differences, and products with what does not depend on the sites."""
+    """Sums, differences, products with what does not depend on the sites, and choices by it."""
     op = node.op.scalar_op
     free = [v for v in node.inputs if v in known]
     others = [v for v in node.inputs if v not in known]
@@ -123,6 +123,10 @@ def _elementwise(node: Apply, known: Mapping[Variable, Jacobians]) -> Jacobians 
         terms = [(free[0], at.constant(-1.0))]
     elif isinstance(op, aes.Mul) and len(free) == 1:
         terms = [(free[0], at.mul(*others) if len(others) > 1 else others[0])]
+    elif isinstance(op, aes.Switch) and node.inputs[0] not in known:
+        first = at.cast(node.inputs[0], out.type.dtype)
+        branches = zip(node.inputs[1:], (first, 1 - first), strict=True)
+        terms = [(v, factor) for v, factor in branches if v in known]
     elif isinstance(op, aes.TrueDivide) and len(free) == 1 and free[0] is node.inputs[0]:
         terms = [(free[0], at.reciprocal(others[0]))]
     else:
