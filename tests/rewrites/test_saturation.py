@@ -199,13 +199,15 @@ def test_a_rule_that_is_not_declared_is_named_when_the_file_is_read(tmp_path):
         ae.load(tmp_path / "file")
 
 
-def test_loading_imports_the_rooms_of_aeframe_and_no_others(tmp_path):
+def test_loading_imports_the_rooms_of_aeframe_and_no_others(tmp_path, monkeypatch):
     net = nn.Sequential(nn.Dense(3), nn.relu)
     net(X)
     net.optimize().save(tmp_path / "file")
     code = f"import aeframe as ae; print(ae.load({str(tmp_path / 'file')!r}).explain)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "Sequential" in found.stdout, found.stderr
+    for name in ("this", "aeframe.__main__"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     import_own("this:s"), import_own("aeframe.__main__:s")
     assert not {"this", "aeframe.__main__"} & set(sys.modules)
 
